@@ -1,0 +1,87 @@
+"""The life of an experiment as a table: which status may follow which, and what each change needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    DRAFT = "draft"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    ARCHIVED = "archived"
+
+
+class Action(StrEnum):
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One allowed change; `publishes` says that clients must see it."""
+
+    action: Action
+    sources: frozenset[Status]
+    target: Status
+    needs_reason: bool = False
+    freezes_plan: bool = False
+    publishes: bool = True
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    Transition(Action.START, frozenset({Status.DRAFT}), Status.RUNNING, freezes_plan=True),
+    Transition(Action.PAUSE, frozenset({Status.RUNNING}), Status.PAUSED),
+    Transition(Action.RESUME, frozenset({Status.PAUSED}), Status.RUNNING),
+    Transition(Action.STOP, frozenset({Status.RUNNING, Status.PAUSED}), Status.STOPPED, needs_reason=True),
+    Transition(Action.ARCHIVE, frozenset({Status.DRAFT, Status.STOPPED}), Status.ARCHIVED, publishes=False),
+)
+
+# What may still change once the plan is frozen, and the sentence that says why the rest may not.
+EDITABLE_AFTER_START = frozenset({"name", "description", "owner", "tags", "traffic", "ends_at"})
+FROZEN_REASON = (
+    "This experiment has started, so its plan is frozen: changing it now would compare visitors who met different "
+    "experiments. You may still change the traffic, the end date and add exploratory metrics; for anything else clone it."
+)
+
+
+class TransitionRefused(ValueError):
+    """An action that the table does not allow. `code` is for machines, `advice` says what to do instead."""
+
+    def __init__(self, code: str, message: str, advice: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.advice = advice
+
+
+def transition_for(action: Action, status: Status, *, reason: str = "") -> Transition:
+    """Return the transition that `action` makes from `status`.
+
+    Raises: TransitionRefused with code `wrong_status` or `reason_missing`.
+    """
+    transition = next(t for t in TRANSITIONS if t.action is action)
+    if status not in transition.sources:
+        allowed = " or ".join(sorted(transition.sources))
+        raise TransitionRefused(
+            "wrong_status",
+            f"You cannot {action} an experiment that is {status}.",
+            f"Only a {allowed} experiment can be changed this way.",
+        )
+    if transition.needs_reason and not reason.strip():
+        raise TransitionRefused(
+            "reason_missing",
+            f"You cannot {action} an experiment without saying why.",
+            "Write one sentence: the report and the archive show it.",
+        )
+    return transition
+
+
+def allowed_actions(status: Status) -> tuple[Action, ...]:
+    """Return the actions that are possible from `status`, in the order of the table."""
+    return tuple(t.action for t in TRANSITIONS if status in t.sources)

@@ -1,0 +1,54 @@
+"""What a metric kind promises: which numbers it needs per visitor, and how they become one statistic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.core.metrics import Column, MetricDefinition
+
+FloatArray = NDArray[np.float64]
+
+
+class StatisticKind(StrEnum):
+    """Which sufficient statistic summarises the values of a variant's visitors."""
+
+    PROPORTION = "proportion"
+    MEAN = "mean"
+    RATIO = "ratio"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitorValues:
+    """The values of one metric, one entry per visitor; `denominator` only for ratios.
+
+    Shapes: both (visitors,).
+    """
+
+    numerator: FloatArray
+    denominator: FloatArray | None = None
+
+
+class MetricKind(Protocol):
+    """One way of turning events into a metric. Adding one is a file here and a line in `METRIC_KINDS`."""
+
+    key: str
+    label: str
+    statistic: StatisticKind
+
+    def check(self, metric: MetricDefinition) -> list[str]:
+        """Return one sentence per thing that the definition lacks or contradicts; empty when it is fine."""
+        ...
+
+    def columns(self, metric: MetricDefinition) -> tuple[Column, ...]:
+        """Return the per-visitor numbers a store must compute; names are unique per metric (`<key>`, `<key>.denominator`)."""
+        ...
+
+    def values(self, metric: MetricDefinition, columns: Mapping[str, FloatArray]) -> VisitorValues:
+        """Turn the store's columns into the metric's values. Shapes: every array (visitors,)."""
+        ...

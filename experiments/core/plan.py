@@ -1,0 +1,136 @@
+"""The analysis plan: what will be compared and decided by, frozen and hashed when an experiment starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from experiments.core.metrics import (
+    Comparator,
+    Conversion,
+    Direction,
+    MetricDefinition,
+    PropertyTest,
+    Role,
+)
+
+PLAN_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVariant:
+    """A variant and its share of the traffic; weights of a plan add up to 1."""
+
+    key: str
+    weight: float
+    is_control: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMetric:
+    """A metric with its role; `margin` is the relative drop that a guardrail may not exceed (0.1 = 10 %)."""
+
+    metric: MetricDefinition
+    role: Role
+    margin: float | None = None
+    added_after_start: bool = False
+
+    def __post_init__(self) -> None:
+        if self.role is Role.GUARDRAIL and not (self.margin is not None and 0 < self.margin < 1):
+            raise ValueError(f"Guardrail '{self.metric.key}' needs a margin between 0 and 1, not {self.margin}.")
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisPlan:
+    """Everything the analysis needs to know beforehand.
+
+    Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
+    None for an imported, finished experiment, which is analysed once at a fixed horizon.
+    """
+
+    site: str
+    experiment: str
+    time_zone: str
+    variants: tuple[PlannedVariant, ...]
+    metrics: tuple[PlannedMetric, ...]
+    alpha: float = 0.05
+    guardrail_alpha: float = 0.05
+    horizon_days: int | None = None
+    planned_visitors: int | None = None
+    decision_rule: str = "metric_rule"
+    decision_rule_reason: str = ""
+    risk_preset: str = "balanced"
+    target_step: str | None = None
+    change_type: str = ""
+    is_imported: bool = False
+    started_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        controls = [v.key for v in self.variants if v.is_control]
+        if len(controls) != 1:
+            raise ValueError(f"A plan has exactly one control, not {len(controls)}: {controls}.")
+        if len(self.variants) < 2:
+            raise ValueError("A plan compares at least two variants.")
+        total = sum(v.weight for v in self.variants)
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"The weights of a plan add up to 1, not {total}.")
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha lies between 0 and 1, not {self.alpha}.")
+
+    @property
+    def control(self) -> PlannedVariant:
+        return next(v for v in self.variants if v.is_control)
+
+    @property
+    def treatments(self) -> tuple[PlannedVariant, ...]:
+        return tuple(v for v in self.variants if not v.is_control)
+
+    def with_role(self, *roles: Role) -> tuple[PlannedMetric, ...]:
+        return tuple(m for m in self.metrics if m.role in roles)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values; `from_document` is its inverse."""
+        document = asdict(self)
+        document["schema"] = PLAN_SCHEMA
+        document["started_at"] = self.started_at.isoformat() if self.started_at else None
+        return document
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Rebuild a plan from `to_document`'s output.
+
+        Raises: ValueError when the document has another schema or holds values that no plan may have.
+        """
+        values = dict(document)
+        schema = values.pop("schema", None)
+        if schema != PLAN_SCHEMA:
+            raise ValueError(f"This plan has schema {schema!r}; this version reads schema {PLAN_SCHEMA}.")
+        values["variants"] = tuple(PlannedVariant(**v) for v in values["variants"])
+        values["metrics"] = tuple(_planned_metric(m) for m in values["metrics"])
+        started_at = values.get("started_at")
+        values["started_at"] = datetime.fromisoformat(started_at) if started_at else None
+        return cls(**values)
+
+    def hash(self) -> str:
+        """Return the sha256 of the canonical document, in hex."""
+        text = json.dumps(self.to_document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _planned_metric(values: dict[str, Any]) -> PlannedMetric:
+    definition = dict(values["metric"])
+    definition["conversion"] = Conversion(definition["conversion"])
+    definition["direction"] = Direction(definition["direction"])
+    definition["where"] = tuple(
+        PropertyTest(name=t["name"], comparator=Comparator(t["comparator"]), value=t["value"])
+        for t in definition["where"]
+    )
+    return PlannedMetric(
+        metric=MetricDefinition(**definition),
+        role=Role(values["role"]),
+        margin=values["margin"],
+        added_after_start=values["added_after_start"],
+    )

@@ -1,0 +1,55 @@
+"""Answers of the analysis: append-only runs, and when the next one is due."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class AnalysisRun(models.Model):
+    """One computed answer, never changed afterwards. A failed run is kept too and never hides the last good one."""
+
+    class Status(models.TextChoices):
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    experiment = models.ForeignKey("experiments.Experiment", on_delete=models.CASCADE, related_name="analysis_runs")
+    status = models.CharField(max_length=10, choices=Status.choices)
+    as_of = models.DateTimeField()
+    plan_hash = models.CharField(max_length=64)
+    ruleset_version = models.PositiveIntegerField(null=True, blank=True)
+    code_version = models.CharField(max_length=60)
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["experiment", "status", "-id"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status="done", result__isnull=False, error__isnull=True)
+                | Q(status="failed", result__isnull=True, error__isnull=False),
+                name="run_has_a_result_or_an_error",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk} as of {self.as_of:%Y-%m-%d %H:%M}"
+
+
+class AnalysisSchedule(models.Model):
+    """When an experiment is due for analysis, and who is computing it now."""
+
+    experiment = models.OneToOneField(
+        "experiments.Experiment", on_delete=models.CASCADE, related_name="analysis_schedule"
+    )
+    due_at = models.DateTimeField()
+    leased_until = models.DateTimeField(null=True, blank=True)
+    leased_by = models.CharField(max_length=100, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.experiment} due {self.due_at:%Y-%m-%d %H:%M}"
