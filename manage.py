@@ -9,7 +9,14 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from config.env import ConfigurationError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except ConfigurationError as error:
+        for fault in error.faults:
+            sys.stderr.write(f"Inkling cannot start: {fault.rstrip('.…')}.\n")
+        sys.exit(78)  # EX_CONFIG of sysexits.h
 
 
 if __name__ == "__main__":

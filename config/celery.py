@@ -1,11 +1,34 @@
 """The Celery application. Tasks carry no data and no state: each tick says only "look for due work"."""
 
 import os
+from pathlib import Path
+from typing import Any
 
+from billiard import process as billiard_process
 from celery import Celery
+from celery.signals import worker_process_init
+from kombu.transport import TRANSPORT_ALIASES
+
+from config import lifeline
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+TRANSPORT_ALIASES["filesystem"] = "config.broker:Transport"
 
 app = Celery("inkling")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def tie_to_main_process(**_: Any) -> None:
+    parent = getattr(billiard_process.current_process(), "_parent_pid", None)
+    if os.environ.get(lifeline.MARK) and parent is not None:
+        lifeline.tie_to_parent(parent)
+
+
+@app.on_after_configure.connect
+def make_message_folders(sender: Celery, **_: Any) -> None:
+    for name in ("data_folder_in", "data_folder_out", "control_folder"):
+        folder = sender.conf.broker_transport_options.get(name)
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
