@@ -189,7 +189,8 @@ class Features:
         if visit.is_qa:
             return result(-1)
         outcome = result(placement, by_hash=True, spot=trial.bucket_of(visit.attributes))
-        exposures.append((key, outcome))
+        if (key, outcome) not in exposures:  # several rules may ask the same prerequisite; it is one exposure
+            exposures.append((key, outcome))
         return outcome
 
 
