@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from experiments.core.bucketing import bucket_ranges
+from experiments.core.bucketing import GRID, bucket_ranges
 from experiments.core.layers import holdout_filter, layer_filter
 from experiments.core.lifecycle import Status
-from experiments.core.ruleset import GRID, ExperimentRule, Ruleset
+from experiments.core.ruleset import ExperimentRule, Ruleset
 from experiments.core.targeting import SavedGroups, compile_condition
 from experiments.core.trial import REFUSALS, Placement, Reason, Trial, compile_trial
 
