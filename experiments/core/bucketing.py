@@ -5,7 +5,9 @@ This is GrowthBook's published algorithm, so every GrowthBook SDK lands on the s
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 try:
     from fnv_hash_fast import fnv1a_32 as _fnv1a_32_of_bytes
@@ -44,16 +46,31 @@ def _fnv1a32_fast(text: str) -> int:
 fnv1a32: Callable[[str], int] = _fnv1a32_fast if _HAS_C else fnv1a32_pure
 
 
-def bucket(seed: str, value: str, version: int = NATIVE_HASH_VERSION) -> float | None:
-    """Return the place of `value` in [0, 1) under `seed`, or None for a hash version that does not exist.
+SIZES = {1: 1_000, 2: 10_000}  # how many buckets a hash version has
+
+
+def compile_hash(seed: str, version: int = NATIVE_HASH_VERSION) -> Callable[[str], int]:
+    """Return the function from a value to the number of its bucket, 0 to `SIZES[version]` - 1.
 
     Version 1 makes experiments depend on each other; it is here to read GrowthBook's files, never to assign.
     """
-    if version == 2:
-        return fnv1a32(str(fnv1a32(seed + value))) % 10_000 / 10_000
     if version == 1:
-        return fnv1a32(value + seed) % 1_000 / 1_000
-    return None
+        return lambda value: fnv1a32(value + seed) % 1_000
+    if not _HAS_C or not seed.isascii():
+        return lambda value: fnv1a32(str(fnv1a32(seed + value))) % 10_000
+    prefix, of_bytes = seed.encode(), _fnv1a_32_of_bytes
+
+    def number(value: str) -> int:
+        inner = of_bytes(prefix + value.encode()) if value.isascii() else fnv1a32_pure(seed + value)
+        return of_bytes(b"%d" % inner) % 10_000
+
+    return number
+
+
+def bucket(seed: str, value: str, version: int = NATIVE_HASH_VERSION) -> float | None:
+    """Return the place of `value` in [0, 1) under `seed`, or None for a hash version that does not exist."""
+    size = SIZES.get(version)
+    return None if size is None else compile_hash(seed, version)(value) / size
 
 
 def equal_weights(variants: int) -> list[float]:
@@ -86,6 +103,15 @@ def choose_variation(place: float, ranges: Sequence[Range]) -> int:
         if low <= place < high:
             return index
     return -1
+
+
+@lru_cache(maxsize=4096)
+def variation_table(ranges: tuple[Range, ...], size: int) -> Sequence[int]:
+    """Return the chosen variation (or -1) for each of `size` buckets, so that choosing is one look-up.
+
+    Cached, because most experiments share their ranges.
+    """
+    return array("h", [choose_variation(number / size, ranges) for number in range(size)])
 
 
 def hash_text(value: object) -> str:

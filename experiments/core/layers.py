@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.core.bucketing import GRID, NATIVE_HASH_VERSION, Range, bucket, choose_variation, hash_text
+from experiments.core.bucketing import (
+    GRID,
+    NATIVE_HASH_VERSION,
+    SIZES,
+    Range,
+    compile_hash,
+    hash_text,
+    variation_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +30,24 @@ class Filter:
     hash_version: int = NATIVE_HASH_VERSION
 
     def lets_through(self, attributes: Mapping[str, Any]) -> bool:
-        value = hash_text(attributes.get(self.attribute))
-        if not value:
-            return False
-        place = bucket(self.seed, value, self.hash_version)
-        return place is not None and choose_variation(place, self.ranges) >= 0
+        return compile_filter(self)(attributes)
+
+
+def compile_filter(filter_: Filter) -> Callable[[Mapping[str, Any]], bool]:
+    """Turn a filter into a function of a visitor's attributes that says whether it lets him through."""
+    if filter_.hash_version not in SIZES:
+        return lambda attributes: False
+    attribute = filter_.attribute
+    number = compile_hash(filter_.seed, filter_.hash_version)
+    table = variation_table(filter_.ranges, SIZES[filter_.hash_version])
+
+    def lets_through(attributes: Mapping[str, Any]) -> bool:
+        value = attributes.get(attribute)
+        if type(value) is not str:
+            value = hash_text(value)
+        return bool(value) and table[number(value)] >= 0
+
+    return lets_through
 
 
 def layer_filter(seed: str, start: int, end: int, attribute: str) -> Filter:

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from experiments.core.bucketing import NATIVE_HASH_VERSION, Range, bucket, choose_variation, hash_text
-from experiments.core.layers import Filter
+from experiments.core.bucketing import (
+    NATIVE_HASH_VERSION,
+    SIZES,
+    Range,
+    bucket,
+    compile_hash,
+    hash_text,
+    variation_table,
+)
+from experiments.core.layers import Filter, compile_filter
 from experiments.core.targeting import Condition
 
 
@@ -28,7 +36,7 @@ class Reason(StrEnum):
 
 # A placement is the index of a variant, or one of these negative numbers: no object is made on the hot path.
 Placement = int
-NOT_IN_TRAFFIC: Final = -1
+NOT_IN_TRAFFIC: Final = -1  # what `variation_table` holds for a bucket outside every range
 NOT_IN_AUDIENCE: Final = -2
 EXCLUDED_BY_LAYER: Final = -3
 HELD_OUT: Final = -4
@@ -69,10 +77,13 @@ def compile_trial(trial: Trial) -> Callable[[Mapping[str, Any]], Placement]:
     apply; whether the visitor takes part does not depend on it. A visitor without the hashed attribute is not in the
     audience.
     """
-    seed, ranges, version, attribute = trial.seed, trial.ranges, trial.hash_version, trial.hash_attribute
-    condition = trial.condition
-    gates = tuple((f.lets_through, HELD_OUT) for f in trial.holdouts) + tuple(
-        (f.lets_through, EXCLUDED_BY_LAYER) for f in trial.layers
+    attribute, condition = trial.hash_attribute, trial.condition
+    if trial.hash_version not in SIZES:
+        return lambda attributes: NOT_IN_TRAFFIC
+    number = compile_hash(trial.seed, trial.hash_version)
+    table = variation_table(trial.ranges, SIZES[trial.hash_version])
+    gates = tuple((compile_filter(f), HELD_OUT) for f in trial.holdouts) + tuple(
+        (compile_filter(f), EXCLUDED_BY_LAYER) for f in trial.layers
     )
 
     def place(attributes: Mapping[str, Any]) -> Placement:
@@ -86,7 +97,6 @@ def compile_trial(trial: Trial) -> Callable[[Mapping[str, Any]], Placement]:
                 return refusal
         if condition is not None and not condition(attributes):
             return NOT_IN_AUDIENCE
-        spot = bucket(seed, value, version)
-        return NOT_IN_TRAFFIC if spot is None else choose_variation(spot, ranges)
+        return table[number(value)]
 
     return place
