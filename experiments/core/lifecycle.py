@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from experiments.core.refusal import Refused
+
 
 class Status(StrEnum):
     DRAFT = "draft"
@@ -24,14 +26,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One allowed change; `publishes` says that clients must see it."""
+    """One allowed change. Every change publishes the ruleset, so that clients see it."""
 
     action: Action
     sources: frozenset[Status]
     target: Status
     needs_reason: bool = False
     freezes_plan: bool = False
-    publishes: bool = True
 
 
 TRANSITIONS: tuple[Transition, ...] = (
@@ -39,7 +40,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Action.PAUSE, frozenset({Status.RUNNING}), Status.PAUSED),
     Transition(Action.RESUME, frozenset({Status.PAUSED}), Status.RUNNING),
     Transition(Action.STOP, frozenset({Status.RUNNING, Status.PAUSED}), Status.STOPPED, needs_reason=True),
-    Transition(Action.ARCHIVE, frozenset({Status.DRAFT, Status.STOPPED}), Status.ARCHIVED, publishes=False),
+    Transition(Action.ARCHIVE, frozenset({Status.DRAFT, Status.STOPPED}), Status.ARCHIVED),
 )
 
 # What may still change once the plan is frozen, and the sentence that says why the rest may not.
@@ -50,14 +51,8 @@ FROZEN_REASON = (
 )
 
 
-class TransitionRefused(ValueError):
-    """An action that the table does not allow. `code` is for machines, `advice` says what to do instead."""
-
-    def __init__(self, code: str, message: str, advice: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.advice = advice
+class TransitionRefused(Refused):
+    """An action that the table does not allow."""
 
 
 def transition_for(action: Action, status: Status, *, reason: str = "") -> Transition:

@@ -65,6 +65,33 @@ class PropertyTest:
             raise ValueError("A property test needs the name of a property.")
 
 
+def property_tests(values: Any) -> tuple[PropertyTest, ...]:
+    """Read property filters from plain JSON values such as `[{"name": "category", "comparator": "eq", "value": "shoes"}]`.
+
+    Raises: ValueError with a sentence that names the entry at fault.
+    """
+    if not isinstance(values, list | tuple):
+        raise ValueError('Property filters are a list, for example [{"name": "a", "comparator": "eq", "value": 1}].')
+    return tuple(_property_test(number, entry) for number, entry in enumerate(values, start=1))
+
+
+def _property_test(number: int, entry: Any) -> PropertyTest:
+    if not isinstance(entry, dict) or set(entry) != {"name", "comparator", "value"}:
+        raise ValueError(f"Filter {number} needs exactly 'name', 'comparator' and 'value', not {entry!r}.")
+    if not isinstance(entry["name"], str):
+        raise ValueError(f"Filter {number} has the name {entry['name']!r}; it must be the name of a property.")
+    if entry["comparator"] not in list(Comparator):
+        allowed = ", ".join(Comparator)
+        raise ValueError(f"Filter {number} has the comparator {entry['comparator']!r}; use one of {allowed}.")
+    if not isinstance(entry["value"], str | int | float | bool):
+        raise ValueError(f"Filter {number} compares with {entry['value']!r}; use a text, a number, true or false.")
+    comparator = Comparator(entry["comparator"])
+    is_number = isinstance(entry["value"], int | float) and not isinstance(entry["value"], bool)
+    if comparator not in {Comparator.EQUALS, Comparator.NOT_EQUALS} and not is_number:
+        raise ValueError(f"Filter {number} uses '{comparator}' with {entry['value']!r}; only numbers have an order.")
+    return PropertyTest(name=entry["name"], comparator=comparator, value=entry["value"])
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One number per exposed visitor that a store must compute.

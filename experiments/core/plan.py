@@ -94,6 +94,9 @@ class AnalysisPlan:
     def to_document(self) -> dict[str, Any]:
         """Return the plan as plain JSON values; `from_document` is its inverse."""
         document = asdict(self)
+        for planned in document["metrics"]:
+            planned["metric"]["where"] = list(planned["metric"]["where"])
+        document["variants"], document["metrics"] = list(document["variants"]), list(document["metrics"])
         document["schema"] = PLAN_SCHEMA
         document["started_at"] = self.started_at.isoformat() if self.started_at else None
         return document
@@ -116,8 +119,20 @@ class AnalysisPlan:
 
     def hash(self) -> str:
         """Return the sha256 of the canonical document, in hex."""
-        text = json.dumps(self.to_document(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        document = _canonical(self.to_document())
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Return `value` with whole floats as integers, because databases may hand 24.0 back as 24."""
+    if isinstance(value, dict):
+        return {key: _canonical(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(entry) for entry in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
 
 
 def _planned_metric(values: dict[str, Any]) -> PlannedMetric:

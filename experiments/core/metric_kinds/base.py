@@ -52,3 +52,8 @@ class MetricKind(Protocol):
     def values(self, metric: MetricDefinition, columns: Mapping[str, FloatArray]) -> VisitorValues:
         """Turn the store's columns into the metric's values. Shapes: every array (visitors,)."""
         ...
+
+
+def capped(values: FloatArray, cap: float | None) -> FloatArray:
+    """Return `values` cut at `cap`; None cuts nothing. Shapes: (visitors,) in and out."""
+    return values if cap is None else np.minimum(values, cap)

@@ -1,0 +1,241 @@
+"""Experiments with their variants and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from experiments.core.lifecycle import Status
+from experiments.core.metrics import Role
+from experiments.models.fields import (
+    GRID,
+    choices_of,
+    key_validator,
+    label_key_validator,
+    validate_object,
+    validate_text_list,
+)
+from experiments.models.layers import Holdout, Layer
+from experiments.models.metrics import Metric
+from experiments.models.sites import Site
+
+
+class Experiment(models.Model):
+    """One question put to visitors: does a treatment do better than the control?"""
+
+    # What the next save means, for the audit trail: set by the services of the lifecycle.
+    audit_note: dict[str, str] = {}
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="experiments")
+    key = models.CharField(max_length=100, validators=[key_validator])
+    name = models.CharField(max_length=200)
+    hypothesis = models.TextField(
+        blank=True, help_text="Because we saw …, we expect that … will …; we shall know by …."
+    )
+    description = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="experiments"
+    )
+    tags = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_text_list],
+        help_text="Words to find it by later; they change nothing in the analysis.",
+    )
+    change_type = models.CharField(
+        max_length=60,
+        blank=True,
+        help_text="What kind of change this is, for example 'price', 'copy', 'checkout'. Evidence on proxies is kept by kind.",
+    )
+    target_step = models.CharField(
+        max_length=100, blank=True, help_text="Key of the milestone that the change aims at, if one."
+    )
+    status = models.CharField(max_length=10, choices=choices_of(Status), default=Status.DRAFT.value, editable=False)
+    traffic = models.PositiveIntegerField(
+        default=GRID,
+        validators=[MaxValueValidator(GRID)],
+        help_text="Share of the audience that takes part. It may rise or fall while running without moving anyone between variants.",
+    )
+    audience = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text='Condition on visitor attributes, for example {"country": {"$in": ["PT", "ES"]}}. Empty: everyone.',
+    )
+    hash_attribute = models.CharField(
+        max_length=50, default="id", help_text="The attribute that is hashed; 'id' is the visitor_id of the client API."
+    )
+    layer = models.ForeignKey(Layer, null=True, blank=True, on_delete=models.PROTECT, related_name="experiments")
+    layer_start = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(GRID)],
+        help_text="Where this experiment's part of the layer begins. Running experiments of a layer may not overlap.",
+    )
+    layer_end = models.PositiveIntegerField(
+        default=GRID, validators=[MaxValueValidator(GRID)], help_text="Where its part of the layer ends."
+    )
+    holdout = models.ForeignKey(Holdout, null=True, blank=True, on_delete=models.PROTECT, related_name="experiments")
+    starts_at = models.DateTimeField(null=True, blank=True)
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="It stops by itself at this time. Empty: it runs until somebody stops it."
+    )
+    risk_preset = models.CharField(
+        max_length=20,
+        default="balanced",
+        choices=[("cautious", "Cautious"), ("balanced", "Balanced"), ("bold", "Bold")],
+        help_text="How much evidence an early decision needs: cautious waits longer and is wrong less often.",
+    )
+    horizon_weeks = models.PositiveSmallIntegerField(
+        default=4,
+        validators=[MinValueValidator(1), MaxValueValidator(52)],
+        help_text="Whole weeks, because weekdays differ. The last look is at the end of this time.",
+    )
+    planned_visitors = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(2)],
+        help_text="Visitors, all variants together, that the experiment was sized for. The report shows the progress; nothing stops when it is reached.",
+    )
+    salt = models.CharField(max_length=120, blank=True, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True, editable=False)
+    end_reason = models.TextField(blank=True, editable=False)
+    decision = models.JSONField(default=dict, blank=True, editable=False)
+    is_imported = models.BooleanField(default=False, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-created_at", "key"]
+        permissions = [
+            ("run_experiment", "Can start, pause, resume, stop and archive experiments"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "key"], name="experiment_key_unique_in_site"),
+            models.CheckConstraint(condition=Q(status__in=[s.value for s in Status]), name="experiment_status_known"),
+            models.CheckConstraint(condition=Q(traffic__gte=0, traffic__lte=GRID), name="experiment_traffic_on_grid"),
+            models.CheckConstraint(
+                condition=Q(layer_start__lt=F("layer_end"), layer_end__lte=GRID), name="experiment_layer_range_on_grid"
+            ),
+            models.CheckConstraint(
+                condition=Q(starts_at__isnull=True) | Q(ends_at__isnull=True) | Q(starts_at__lt=F("ends_at")),
+                name="experiment_ends_after_it_starts",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["draft", "archived"]) | (~Q(salt="") & Q(started_at__isnull=False)),
+                name="experiment_started_has_salt_and_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="stopped") | (Q(ended_at__isnull=False) & ~Q(end_reason="")),
+                name="experiment_stopped_says_when_and_why",
+            ),
+            models.CheckConstraint(
+                condition=Q(horizon_weeks__gte=1, horizon_weeks__lte=52), name="experiment_horizon_in_weeks"
+            ),
+            models.CheckConstraint(
+                condition=Q(risk_preset__in=["cautious", "balanced", "bold"]), name="experiment_preset_known"
+            ),
+            models.CheckConstraint(condition=~Q(key=""), name="experiment_has_a_key"),
+            models.CheckConstraint(condition=~Q(hash_attribute=""), name="experiment_has_a_hash_attribute"),
+            models.CheckConstraint(
+                condition=Q(ended_at__isnull=True) | Q(started_at__isnull=True) | Q(started_at__lte=F("ended_at")),
+                name="experiment_ended_after_it_started",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the plan is frozen: from the start on, whatever happened afterwards."""
+        return self.started_at is not None
+
+    def get_additional_data(self) -> dict[str, Any]:
+        """Return what the audit trail notes beside the changed fields: the action and its reason."""
+        return {"experiment": self.pk, **self.audit_note}
+
+
+class Variant(models.Model):
+    """One version of what is tested."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="variants")
+    key = models.CharField(max_length=100, validators=[label_key_validator])
+    name = models.CharField(max_length=200, blank=True)
+    position = models.PositiveSmallIntegerField(
+        default=0, help_text="Order in the hash range; the control comes first."
+    )
+    is_control = models.BooleanField(default=False)
+    weight = models.PositiveIntegerField(
+        default=5_000,
+        validators=[MinValueValidator(1), MaxValueValidator(GRID)],
+        help_text="Share of the participants; all weights add up to 100 %.",
+    )
+    payload = models.JSONField(default=dict, blank=True, help_text="JSON handed to the client with the assignment.")
+    forced_visitors = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_text_list],
+        help_text="Visitor ids that always get this variant, for checking it; they are not counted.",
+    )
+
+    class Meta:
+        ordering = ["experiment", "position", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "key"], name="variant_key_unique_in_experiment"),
+            models.UniqueConstraint(fields=["experiment"], condition=Q(is_control=True), name="variant_one_control"),
+            models.CheckConstraint(condition=~Q(key=""), name="variant_has_a_key"),
+            models.CheckConstraint(condition=Q(weight__gte=1, weight__lte=GRID), name="variant_weight_on_grid"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or self.key
+
+    def get_additional_data(self) -> dict[str, Any]:
+        """Return whose history this row's changes belong to."""
+        return {"experiment": self.experiment_id}
+
+
+class ExperimentMetric(models.Model):
+    """A metric in its role within one experiment."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="experiment_metrics")
+    metric = models.ForeignKey(Metric, on_delete=models.PROTECT, related_name="experiment_metrics")
+    role = models.CharField(max_length=12, choices=choices_of(Role))
+    margin = models.FloatField(
+        null=True, blank=True, help_text="Guardrails only: the relative loss that you could live with."
+    )
+    reason = models.TextField(blank=True, help_text="Needed for a margin above 20 %; shown in the report.")
+    added_after_start = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        ordering = ["experiment", "id"]
+        verbose_name = "metric in this experiment"
+        verbose_name_plural = "metrics in this experiment"
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "metric"], name="experimentmetric_once"),
+            models.CheckConstraint(condition=Q(role__in=[r.value for r in Role]), name="experimentmetric_role_known"),
+            models.CheckConstraint(
+                condition=~Q(role="guardrail") | Q(margin__gt=0, margin__lt=1),
+                name="experimentmetric_guardrail_has_margin",
+            ),
+            models.CheckConstraint(
+                condition=Q(role="guardrail") | Q(margin__isnull=True),
+                name="experimentmetric_only_guardrails_have_margin",
+            ),
+            models.CheckConstraint(
+                condition=Q(added_after_start=False) | Q(role="exploratory"),
+                name="experimentmetric_late_is_exploratory",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric.key} ({self.role})"
+
+    def get_additional_data(self) -> dict[str, Any]:
+        """Return whose history this row's changes belong to."""
+        return {"experiment": self.experiment_id}

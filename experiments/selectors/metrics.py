@@ -1,0 +1,48 @@
+"""Reading metrics: what a change would mean, and who is measured by them."""
+
+from __future__ import annotations
+
+from experiments.models import Experiment, Metric
+from experiments.selectors.experiments import STARTED
+
+# A change of any of these changes the number; everything else is a label.
+DEFINING_FIELDS = (
+    "site",
+    "key",
+    "conversion",
+    "kind",
+    "event_name",
+    "property_filters",
+    "value_property",
+    "denominator_event",
+    "window_hours",
+    "cap",
+    "direction",
+    "funnel_order",
+    "parent",
+    "expected_pass_through",
+    "options",
+)
+
+
+def changed_fields(before: Metric, after: Metric) -> set[str]:
+    """Return the names of the fields in which two states of a metric differ."""
+    names = [field.name for field in Metric._meta.concrete_fields if field.editable]
+    return {n for n in names if getattr(before, _attname(n)) != getattr(after, _attname(n))}
+
+
+def lock_reason(metric: Metric) -> str:
+    """Return the sentence that says why the metric's definition may not change now; empty when it may."""
+    user = (
+        Experiment.objects.filter(experiment_metrics__metric=metric, status__in=STARTED).order_by("started_at").first()
+    )
+    if user is None:
+        return ""
+    return (
+        f"Experiment '{user.key}' is {user.status} and is measured by '{metric.key}'; a new definition would mix two "
+        "different numbers in one comparison. Name and description may change."
+    )
+
+
+def _attname(name: str) -> str:
+    return Metric._meta.get_field(name).attname  # type: ignore[union-attr]
