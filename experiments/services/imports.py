@@ -60,7 +60,8 @@ def ensure_imported_experiment(
 ) -> Experiment:
     """Return the experiment called `key`, made as imported and stopped when there is none.
 
-    `variants` are all variants in order, `control` one of them; `weights` the intended shares (equal when not given) in
+    `variants` are all variants in order, `control` one of them, `variant_names` what people call them (their keys when
+    not given); `weights` the intended shares (equal when not given) in
     any unit; `roles` overrides `default_roles` by metric key. Importing more later adds the new metrics, widens the dates
     and writes the plan anew: nothing was promised before the data was there, and the experiment stays marked as imported.
     An experiment of our own with this key is returned as it is: its plan is frozen.
@@ -85,7 +86,7 @@ def ensure_imported_experiment(
             return existing
     with acting(by):
         if existing is None:
-            experiment = _create(site, key, name, names, control, weights, started_at, ended_at)
+            experiment = _create(site, key, name, names, control, weights, started_at, ended_at, variant_names or {})
         else:
             experiment = existing
             _widen(experiment, started_at, ended_at)
@@ -121,6 +122,7 @@ def _create(
     weights: Mapping[str, float] | None,
     started_at: datetime,
     ended_at: datetime,
+    variant_names: Mapping[str, str],
 ) -> Experiment:
     experiment = Experiment(
         site=site,
@@ -141,7 +143,7 @@ def _create(
         row = Variant(
             experiment=experiment,
             key=variant,
-            name=variant[:200],
+            name=variant_names.get(variant, variant)[:200],
             position=position,
             is_control=variant == control,
             weight=on_grid[variant],

@@ -52,7 +52,7 @@ def start_experiment(*, experiment: Experiment, now: datetime, by: User | None =
     obstacles = start_obstacles(row, now)
     if obstacles:
         raise StartRefused(obstacles)
-    row.salt = new_seed()
+    row.salt = salt or new_seed()
     row.started_at = now
     with acting(by):
         plan = draft_plan(row)
