@@ -41,8 +41,10 @@ _CLONED_FIELDS = (
 
 
 @transaction.atomic
-def start_experiment(*, experiment: Experiment, now: datetime, by: User | None = None) -> Experiment:
+def start_experiment(*, experiment: Experiment, now: datetime, by: User | None = None, salt: str = "") -> Experiment:
     """Start a draft: make and freeze its salt, freeze and hash its plan, publish the ruleset.
+
+    A `salt` is given only to deal the same visitors the same variants again, as the demonstration does.
 
     Raises: TransitionRefused when it is no draft; StartRefused with every obstacle when the check list says no. Both
     leave everything as it was.
