@@ -1,0 +1,155 @@
+"""The conditional mid-P test of two proportions: for unequal splits with few conversions, where the score test leans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from experiments.core.metric_kinds.base import StatisticKind
+from reports.core.methods import score
+from reports.core.methods.base import Comparison, Interval, NotComputable, critical_value, two_sided_p
+from reports.core.methods.inversion import inverted_limits
+from reports.core.statistics import Proportion, Statistic
+
+FloatArray = NDArray[np.float64]
+Function = Callable[[FloatArray], FloatArray]
+
+# The rule that chooses this method. Measured (STATISTICS section 1.2): at 5,040 / 560 visitors and 1 % the one-sided 2.5 %
+# tails of the score test are 3.5 % and 1.3 %, those of mid-P 2.4 % and 2.2 %; with an equal split the score test holds
+# down to some ten conversions, so it stays the default there.
+UNEQUAL_SPLIT = 1.5
+FEW_CONVERSIONS = 100
+
+
+def mid_p_tails(x_t: int, n_t: int, x_c: int, n_c: int) -> tuple[float, float]:
+    """Return the two one-sided mid-P values, logarithms: of a treatment this high, and of one this low.
+
+    Source: Lancaster (1961), JASA 56:223-234. Checked against: summing the hypergeometric probabilities.
+    """
+    table = stats.hypergeom(n_t + n_c, n_t, x_t + x_c)
+    half = table.logpmf(x_t) - np.log(2)
+    return float(np.logaddexp(table.logsf(x_t), half)), float(np.logaddexp(table.logcdf(x_t - 1), half))
+
+
+def mid_p_z(x_t: int, n_t: int, x_c: int, n_c: int) -> float:
+    """Return the one-sided mid-P value turned into a standard normal z; positive when the treatment is higher."""
+    log_up, log_down = mid_p_tails(x_t, n_t, x_c, n_c)
+    if abs(log_up - log_down) < 1e-12:
+        return 0.0
+    z = -special.ndtri_exp(log_up) if log_up < log_down else special.ndtri_exp(log_down)
+    return float(z)
+
+
+def _skewness_corrected(z: FloatArray, skewness: FloatArray) -> FloatArray:
+    """Solve z = s + skewness (s^2 - 1) / 6 for s, the root that is z when nothing is skew.
+
+    Source: Laud (2017), Pharmaceutical Statistics 16:334-348 (after Gart & Nam 1988).
+    """
+    a = skewness / 6
+    with np.errstate(divide="ignore", invalid="ignore"):
+        discriminant = 1 + 4 * a * (z + a)
+        s = 2 * (z + a) / (1 + np.sqrt(discriminant))
+    return np.where(np.isfinite(z) & (discriminant > 0), s, z)
+
+
+class MidPMethod:
+    """Compare two proportions by conditional mid-P, with intervals that agree with it at "no difference".
+
+    The conditional test knows no difference or ratio other than none, so the limits come from the skewness-corrected
+    score statistic, anchored to the mid-P z at the null: the interval excludes 0 exactly when p < alpha.
+
+    Source: Lancaster (1961); Laud (2017). Checked against: exact enumeration of coverage (both tails within 1.5-3 % at
+    1:10 splits from 5 conversions up), hypergeometric sums.
+    """
+
+    key = "mid_p"
+    label = "Conditional mid-P test, skewness-corrected score interval"
+    statistic = StatisticKind.PROPORTION
+
+    def suits(self, treatment: Statistic, control: Statistic) -> bool:
+        if not isinstance(treatment, Proportion) or not isinstance(control, Proportion):
+            return False
+        small, large = sorted((treatment.visitors, control.visitors))
+        if small == 0 or large / small <= UNEQUAL_SPLIT:
+            return False
+        share = (treatment.converted + control.converted) / (small + large)
+        return small * min(share, 1 - share) < FEW_CONVERSIONS
+
+    def compare(self, treatment: Statistic, control: Statistic, *, alpha: float) -> Comparison | NotComputable:
+        pair = score.proportions(treatment, control)
+        if isinstance(pair, NotComputable):
+            return pair
+        t, c = pair
+        counts = (t.converted, t.visitors, c.converted, c.visitors)
+        critical = critical_value(alpha)
+        z = mid_p_z(*counts)
+        low, high = mid_p_difference_limits(*counts, critical=critical)
+        ratio_low, ratio_high = mid_p_ratio_limits(*counts, critical=critical)
+        return Comparison(
+            method=self.key,
+            alpha=alpha,
+            effect=t.value - c.value,
+            interval=Interval(low, high),
+            lift=score.lift_of(t, c, ratio_low, ratio_high),
+            z=z,
+            p_value=two_sided_p(z),
+        )
+
+    def margin_z(self, treatment: Statistic, control: Statistic, *, ratio: float) -> float | NotComputable:
+        pair = score.proportions(treatment, control)
+        if isinstance(pair, NotComputable):
+            return pair
+        t, c = pair
+        statistic = ratio_statistic(t.converted, t.visitors, c.converted, c.visitors)
+        return float(statistic(np.asarray(ratio)))
+
+
+def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float, target: float) -> Function:
+    """Return the skewness-corrected score of `moments`, anchored to `target` at the null hypothesis.
+
+    The anchor is what makes p-value and interval agree exactly; it fades within about two units of z, so that far from
+    the null the corrected score stands alone.
+    """
+
+    def corrected(point: FloatArray) -> FloatArray:
+        at = moments(point)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            skewness = np.where(at.variance > 0, at.third / at.variance**1.5, 0.0)
+        return _skewness_corrected(at.z, skewness)
+
+    at_null = float(corrected(np.asarray(null)))
+
+    def anchored(point: FloatArray) -> FloatArray:
+        s = corrected(point)
+        away = np.where(np.isfinite(s), s - at_null, np.inf)
+        return np.asarray(s + (target - at_null) * np.exp(-0.5 * away * away))
+
+    return anchored
+
+
+def difference_statistic(x_t: int, n_t: int, x_c: int, n_c: int) -> Function:
+    """Return the statistic whose inversion gives the interval of the difference."""
+    return _statistic(lambda d: score.difference_moments(d, x_t, n_t, x_c, n_c), 0.0, mid_p_z(x_t, n_t, x_c, n_c))
+
+
+def ratio_statistic(x_t: int, n_t: int, x_c: int, n_c: int) -> Function:
+    """Return the statistic whose inversion gives the interval of the ratio, as a function of the ratio."""
+    return _statistic(lambda phi: score.ratio_moments(phi, x_t, n_t, x_c, n_c), 1.0, mid_p_z(x_t, n_t, x_c, n_c))
+
+
+def mid_p_difference_limits(x_t: int, n_t: int, x_c: int, n_c: int, *, critical: float) -> tuple[float, float]:
+    """Return the lowest and the highest difference that is not rejected at `critical`."""
+    statistic = difference_statistic(x_t, n_t, x_c, n_c)
+    low, high = inverted_limits(statistic, np.asarray(-1.0), np.asarray(1.0), critical)
+    return float(low), float(high)
+
+
+def mid_p_ratio_limits(x_t: int, n_t: int, x_c: int, n_c: int, *, critical: float) -> tuple[float, float]:
+    """Return the lowest (may be 0) and the highest (may be infinite) ratio that is not rejected at `critical`."""
+    statistic = ratio_statistic(x_t, n_t, x_c, n_c)
+    bound = np.asarray(score.LOG_RATIO_BOUND)
+    low, high = inverted_limits(lambda log_ratio: statistic(np.exp(log_ratio)), -bound, bound, critical)
+    return 0.0 if x_t == 0 else float(np.exp(low)), np.inf if x_c == 0 else float(np.exp(high))

@@ -1,0 +1,227 @@
+"""Sufficient statistics of one variant's visitors: frozen values that refuse impossible input and add with `+`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.core.metric_kinds.base import StatisticKind, VisitorValues
+
+FloatArray = NDArray[np.float64]
+
+
+def _require_finite(name: str, *values: float) -> None:
+    if not all(math.isfinite(v) for v in values):
+        raise ValueError(f"{name} holds a number that is not finite: {values}.")
+
+
+def _require_count(name: str, visitors: int) -> None:
+    if visitors < 0:
+        raise ValueError(f"{name} cannot have {visitors} visitors.")
+
+
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """How many of the visitors converted."""
+
+    visitors: int
+    converted: int
+
+    def __post_init__(self) -> None:
+        _require_count("A proportion", self.visitors)
+        if not 0 <= self.converted <= self.visitors:
+            raise ValueError(f"{self.converted} of {self.visitors} visitors cannot have converted.")
+
+    @classmethod
+    def from_values(cls, values: VisitorValues) -> Self:
+        """Count the values above 0 as converted."""
+        return cls(visitors=len(values.numerator), converted=int(np.count_nonzero(values.numerator > 0)))
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.visitors + other.visitors, self.converted + other.converted)
+
+    @property
+    def value(self) -> float:
+        """The share that converted; NaN without visitors."""
+        return self.converted / self.visitors if self.visitors else math.nan
+
+    @property
+    def total(self) -> float:
+        return float(self.converted)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean of a number per visitor and the sum of squares about that mean.
+
+    Squares are kept about the mean and merged by Chan's formula: raw sums of squares cancel to nothing for values such
+    as amounts in the smallest coin of a currency.
+    """
+
+    visitors: int
+    mean: float
+    squares: float
+
+    def __post_init__(self) -> None:
+        _require_count("A mean", self.visitors)
+        _require_finite("A mean", self.mean, self.squares)
+        if self.squares < 0:
+            raise ValueError(f"A sum of squares cannot be {self.squares}.")
+        if self.visitors == 0 and (self.mean or self.squares):
+            raise ValueError("A mean of no visitors has neither mean nor squares.")
+
+    @classmethod
+    def from_values(cls, values: VisitorValues) -> Self:
+        array = values.numerator
+        if not len(array):
+            return cls(0, 0.0, 0.0)
+        mean = float(np.mean(array))
+        return cls(len(array), mean, float(np.sum((array - mean) ** 2)))
+
+    @classmethod
+    def from_sums(cls, visitors: int, total: float, sum_squares: float) -> Self:
+        """Build from raw sums.
+
+        Raises: ValueError when no numbers have these sums (the squares fall short of `total**2 / visitors` by more than
+        rounding explains).
+        """
+        if visitors == 0:
+            return cls(0, 0.0, 0.0)
+        squares = sum_squares - total * total / visitors
+        if squares < -1e-9 * max(abs(sum_squares), 1.0):
+            raise ValueError(f"No {visitors} numbers have the sum {total} and the sum of squares {sum_squares}.")
+        return cls(visitors, total / visitors, max(squares, 0.0))
+
+    def __add__(self, other: Self) -> Self:
+        visitors = self.visitors + other.visitors
+        if visitors == 0:
+            return self
+        gap = other.mean - self.mean
+        return type(self)(
+            visitors,
+            (self.visitors * self.mean + other.visitors * other.mean) / visitors,
+            self.squares + other.squares + gap * gap * self.visitors * other.visitors / visitors,
+        )
+
+    @property
+    def value(self) -> float:
+        """The mean; NaN without visitors."""
+        return self.mean if self.visitors else math.nan
+
+    @property
+    def total(self) -> float:
+        return self.mean * self.visitors
+
+    @property
+    def variance(self) -> float:
+        """The sample variance of one visitor's number; NaN for fewer than two visitors."""
+        return self.squares / (self.visitors - 1) if self.visitors > 1 else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of two sums over visitors, such as orders per session, with the moments its variance needs.
+
+    `products` is the sum of cross-products about the two means.
+    """
+
+    visitors: int
+    numerator_mean: float
+    denominator_mean: float
+    numerator_squares: float
+    denominator_squares: float
+    products: float
+
+    def __post_init__(self) -> None:
+        _require_count("A ratio", self.visitors)
+        _require_finite(
+            "A ratio",
+            self.numerator_mean,
+            self.denominator_mean,
+            self.numerator_squares,
+            self.denominator_squares,
+            self.products,
+        )
+        if self.numerator_squares < 0 or self.denominator_squares < 0:
+            raise ValueError("A sum of squares cannot be negative.")
+        bound = self.numerator_squares * self.denominator_squares
+        if self.products**2 > bound * (1 + 1e-6) + 1e-9:
+            raise ValueError(f"Cross-products of {self.products} contradict the sums of squares (Cauchy-Schwarz).")
+
+    @classmethod
+    def from_values(cls, values: VisitorValues) -> Self:
+        """Raises: ValueError when the values have no denominator."""
+        if values.denominator is None:
+            raise ValueError("A ratio needs a denominator per visitor.")
+        top, bottom = values.numerator, values.denominator
+        if not len(top):
+            return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        top_mean, bottom_mean = float(np.mean(top)), float(np.mean(bottom))
+        top_gap, bottom_gap = top - top_mean, bottom - bottom_mean
+        return cls(
+            len(top),
+            top_mean,
+            bottom_mean,
+            float(top_gap @ top_gap),
+            float(bottom_gap @ bottom_gap),
+            float(top_gap @ bottom_gap),
+        )
+
+    def __add__(self, other: Self) -> Self:
+        visitors = self.visitors + other.visitors
+        if visitors == 0:
+            return self
+        weight = self.visitors * other.visitors / visitors
+        top_gap = other.numerator_mean - self.numerator_mean
+        bottom_gap = other.denominator_mean - self.denominator_mean
+        return type(self)(
+            visitors,
+            (self.visitors * self.numerator_mean + other.visitors * other.numerator_mean) / visitors,
+            (self.visitors * self.denominator_mean + other.visitors * other.denominator_mean) / visitors,
+            self.numerator_squares + other.numerator_squares + weight * top_gap * top_gap,
+            self.denominator_squares + other.denominator_squares + weight * bottom_gap * bottom_gap,
+            self.products + other.products + weight * top_gap * bottom_gap,
+        )
+
+    @property
+    def value(self) -> float:
+        """The ratio of the sums; NaN when the denominator adds up to 0."""
+        return self.numerator_mean / self.denominator_mean if self.denominator_mean else math.nan
+
+    @property
+    def total(self) -> float:
+        return self.numerator_mean * self.visitors
+
+    @property
+    def denominator_total(self) -> float:
+        return self.denominator_mean * self.visitors
+
+    @property
+    def variance(self) -> float:
+        """The sample variance of one visitor's linearised value, divided by the squared mean denominator.
+
+        Divided by `visitors` it is the variance of the ratio. Source: Deng, Knoblich & Lu (2018), KDD, equation 2.
+        """
+        if self.visitors < 2 or not self.denominator_mean:
+            return math.nan
+        ratio = self.value
+        squares = self.numerator_squares - 2 * ratio * self.products + ratio * ratio * self.denominator_squares
+        return max(squares, 0.0) / (self.visitors - 1) / self.denominator_mean**2
+
+
+Statistic = Proportion | Mean | Ratio
+
+STATISTICS: dict[StatisticKind, type[Proportion] | type[Mean] | type[Ratio]] = {
+    StatisticKind.PROPORTION: Proportion,
+    StatisticKind.MEAN: Mean,
+    StatisticKind.RATIO: Ratio,
+}
+
+
+def summarise(kind: StatisticKind, values: VisitorValues) -> Statistic:
+    """Return the sufficient statistic of `kind` for the values of one variant's visitors."""
+    return STATISTICS[kind].from_values(values)
