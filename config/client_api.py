@@ -1,0 +1,216 @@
+"""The client API's hot addresses, answered the same way by the fast front and by Django's views."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.views.decorators.csrf import csrf_exempt
+
+from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
+from experiments.clients.native import handle_assignments
+from experiments.core.bodies import too_large
+from experiments.core.protocol import ApiError, ClientRequest, Reply, error_reply
+
+logger = logging.getLogger(__name__)
+
+MAX_EVENTS_BYTES = 1024 * 1024
+PREFLIGHT_SECONDS = 7200
+
+Handler = Callable[[ClientRequest, int], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method of one address. `for_browsers`: pages of other origins may call it.
+
+    Units: `max_body_bytes` as sent, before unpacking.
+    """
+
+    handler: Handler
+    max_body_bytes: int = 0
+    for_browsers: bool = True
+
+
+def _assignments(request: ClientRequest, now_us: int) -> Reply:
+    from tracking.services import record_exposures
+
+    return handle_assignments(request, now_us=now_us, record_exposures=record_exposures)
+
+
+def _events(request: ClientRequest, now_us: int) -> Reply:
+    from tracking.clients.native import handle_events
+
+    return handle_events(request, now_us=now_us)
+
+
+def _event_count(request: ClientRequest, now_us: int) -> Reply:
+    from tracking.clients.native import handle_event_count
+
+    return handle_event_count(request, now_us=now_us)
+
+
+def _exposure_count(request: ClientRequest, now_us: int) -> Reply:
+    from tracking.clients.native import handle_exposure_count
+
+    return handle_exposure_count(request, now_us=now_us)
+
+
+ROUTES: Mapping[str, Mapping[str, Route]] = {
+    "/api/v1/assignments": {"POST": Route(_assignments, MAX_ASSIGNMENT_BYTES)},
+    "/api/v1/events": {"POST": Route(_events, MAX_EVENTS_BYTES)},
+    "/api/v1/events/count": {"GET": Route(_event_count, for_browsers=False)},
+    "/api/v1/exposures/count": {"GET": Route(_exposure_count, for_browsers=False)},
+}
+
+
+def find(address: str) -> Mapping[str, Route] | None:
+    """Return the methods of an address, or None when it is not one of ours. A slash at the end makes no difference."""
+    return ROUTES.get(address) or ROUTES.get(address.removesuffix("/"))
+
+
+def body_limit(methods: Mapping[str, Route], method: str) -> int:
+    """Return how many bytes of body are read for a request, at most."""
+    route = methods.get(method)
+    return route.max_body_bytes if route is not None else 0
+
+
+def answer(
+    methods: Mapping[str, Route],
+    *,
+    method: str,
+    address: str,
+    headers: Mapping[str, str],
+    query: str,
+    body: bytes | ApiError,
+) -> Reply:
+    """Answer one request; whatever happens there is a reply, and no stack trace in it.
+
+    `body` is an ApiError when it could not be read.
+    """
+    route = methods.get("GET" if method == "HEAD" else method)
+    if route is None:
+        if method == "OPTIONS":
+            return _preflight(methods, headers)
+        return _finish(_not_allowed(methods, method), headers, for_browsers=_any_for_browsers(methods))
+    try:
+        if isinstance(body, ApiError):
+            raise body
+        if len(body) > route.max_body_bytes > 0:
+            raise too_large(route.max_body_bytes)
+        request = ClientRequest(method, address, headers, read_query(query), body)
+        reply = route.handler(request, time.time_ns() // 1000)
+    except ApiError as error:
+        reply = error_reply(error)
+    except Exception:
+        logger.exception("%s %s failed.", method, address)
+        reply = error_reply(
+            ApiError(500, "internal_error", "Something went wrong on our side.", "Try again; the log says more.")
+        )
+    return _finish(reply, headers, for_browsers=route.for_browsers)
+
+
+def read_query(query: str) -> dict[str, str]:
+    """Return the last value of each parameter.
+
+    Raises: ApiError 400 for more than 50 parameters.
+    """
+    if not query:
+        return {}
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=50))
+    except ValueError:
+        raise ApiError(
+            400, "query_malformed", "The query of the address cannot be read.", "Send at most 50 parameters."
+        ) from None
+
+
+def _preflight(methods: Mapping[str, Route], headers: Mapping[str, str]) -> Reply:
+    allowed = _allowed(methods)
+    if not headers.get("origin") or not _any_for_browsers(methods):
+        return Reply(204, b"", headers={"Allow": allowed})
+    return Reply(
+        204,
+        b"",
+        headers={
+            "Allow": allowed,
+            "Access-Control-Allow-Methods": allowed,
+            "Access-Control-Allow-Headers": "authorization, content-type, content-encoding",
+            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+            **_cross_origin(headers["origin"]),
+        },
+    )
+
+
+def _finish(reply: Reply, headers: Mapping[str, str], *, for_browsers: bool) -> Reply:
+    extra = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    origin = headers.get("origin")
+    if origin and for_browsers:
+        # Errors carry them too, or a page's developer would see only "network error" and never our advice. Which origins
+        # may really call is checked against the key, which a preflight does not carry.
+        extra |= _cross_origin(origin)
+    return Reply(reply.status, reply.body, reply.content_type, {**reply.headers, **extra})
+
+
+def _cross_origin(origin: str) -> dict[str, str]:
+    # sendBeacon always asks for credentials; no cookie is ever read at these addresses.
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": "Retry-After",
+        "Vary": "Origin",
+    }
+
+
+def _any_for_browsers(methods: Mapping[str, Route]) -> bool:
+    return any(route.for_browsers for route in methods.values())
+
+
+def _allowed(methods: Mapping[str, Route]) -> str:
+    return ", ".join([*methods, *(["HEAD"] if "GET" in methods else []), "OPTIONS"])
+
+
+def _not_allowed(methods: Mapping[str, Route], method: str) -> Reply:
+    allowed = _allowed(methods)
+    error = ApiError(
+        405, "method_not_allowed", f"{method[:20]} is not possible at this address.", f"Use one of {allowed}."
+    )
+    reply = error_reply(error)
+    return Reply(reply.status, reply.body, reply.content_type, {**reply.headers, "Allow": allowed})
+
+
+@csrf_exempt
+def client_view(request: HttpRequest, **_: Any) -> HttpResponse:
+    """Answer one of ROUTES as a Django view."""
+    methods = find(request.path_info)
+    if methods is None:
+        raise LookupError(f"{request.path_info} is routed to the client API and is not in ROUTES.")
+    method = request.method or "GET"
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    limit = body_limit(methods, method)
+    body: bytes | ApiError = request.read(limit + 1) if limit else b""
+    reply = answer(
+        methods,
+        method=method,
+        address=request.path_info,
+        headers=headers,
+        query=request.META.get("QUERY_STRING", ""),
+        body=body,
+    )
+    return HttpResponse(
+        b"" if method == "HEAD" else reply.body,
+        status=reply.status,
+        content_type=reply.content_type,
+        headers=dict(reply.headers),
+    )
+
+
+urlpatterns: list[URLPattern] = [path(address.removeprefix("/"), client_view) for address in ROUTES] + [
+    path(f"{address.removeprefix('/')}/", client_view) for address in ROUTES
+]
