@@ -6,7 +6,7 @@ from typing import Any
 
 from billiard import process as billiard_process
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import setup_logging, worker_process_init
 from kombu.transport import TRANSPORT_ALIASES
 
 from config import lifeline
@@ -17,6 +17,11 @@ TRANSPORT_ALIASES["filesystem"] = "config.broker:Transport"
 app = Celery("inkling")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Celery leaves logging alone where this signal has a receiver; Django's settings have configured it."""
 
 
 @worker_process_init.connect

@@ -50,6 +50,13 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(document, enc_hook=str).decode()
 
 
+class IntendedThreads(logging.Filter):
+    """Drop the web server's advice against many threads: ours wait for the disk, not for the processor."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Configuration allows spawning up to")
+
+
 def logging_settings(*, as_json: bool, level: str) -> dict[str, Any]:
     """Return Django's LOGGING: everything to standard error, nothing mailed, no second line for the same request."""
     formatter = "config.logs.JsonFormatter" if as_json else "config.logs.PlainFormatter"

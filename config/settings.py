@@ -45,7 +45,7 @@ INKLING_EVENT_STORE = env.text("INKLING_EVENT_STORE", "parquet")
 if IS_PRODUCTION:
     env.demand("INKLING_SECRET_KEY", "production needs a secret of at least 50 random characters")
     env.demand("INKLING_ALLOWED_HOSTS", "production needs the host names it is reached by, separated by commas")
-SECRET_KEY = env.secret("INKLING_SECRET_KEY", at_least=50) or kept_secret_key(DATA_DIR)
+SECRET_KEY = env.secret("INKLING_SECRET_KEY", at_least=50) or ("" if IS_PRODUCTION else kept_secret_key(DATA_DIR))
 ALLOWED_HOSTS = env.items("INKLING_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.origins("INKLING_CSRF_TRUSTED_ORIGINS")
 

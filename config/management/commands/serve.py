@@ -1,0 +1,96 @@
+"""Run Inkling: web, worker and scheduler as supervised children of this one command."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from config import telemetry, welcome
+from config.programs import NAMES, programs
+from config.supervisor import Supervisor
+
+
+class Command(BaseCommand):
+    help = "Run web, worker and scheduler until Ctrl-C or SIGTERM."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--bootstrap", action="store_true", help="Prepare database, login and demo first.")
+        parser.add_argument(
+            "--only",
+            action="append",
+            choices=NAMES,
+            help="Run only this part; may be given several times. Put web, worker and beat on several machines with it.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        names = options["only"] or list(NAMES)
+        if "web" in names:
+            demand_free_port(settings.HOST, settings.PORT)
+        if options["bootstrap"]:
+            call_command("bootstrap", stdout=self.stdout, stderr=self.stderr)
+
+        metrics = settings.DATA_DIR / "metrics"
+        metrics.mkdir(exist_ok=True)
+        settings.STATIC_ROOT.mkdir(exist_ok=True)
+        telemetry.forget_ended_processes(metrics)
+
+        greeting = welcome.Greeting(say=self.stdout.write) if "web" in names else None
+        supervisor = Supervisor(
+            programs(names),
+            environment={**os.environ, telemetry.FOLDER: str(metrics)},
+            folder=str(settings.BASE_DIR),
+            say=self._say,
+            when_idle=greeting.say_when_up if greeting else lambda: None,
+        )
+        status = supervisor.run()
+        if status:
+            raise SystemExit(status)
+
+    def _say(self, line: str) -> None:
+        self.stderr.write(line)
+
+
+def demand_free_port(host: str, port: int) -> None:
+    """Refuse to start where another program listens already, before anything else is done.
+
+    Raises: CommandError.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise CommandError(
+            f"INKLING_HOST is {host!r}; expected a name or address of this machine ({error})."
+        ) from error
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+            probe.listen(1)
+        except OSError as error:
+            raise CommandError(_port_refusal(host, port, error)) from error
+
+
+def _port_refusal(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} of {host} is taken by another program. "
+            f"Stop that one, or choose another port: INKLING_PORT={_free_port_near(host, port)} make run"
+        )
+    if error.errno == errno.EACCES:
+        return f"Port {port} may not be used by this login. Choose one above 1023: INKLING_PORT=8000 make run"
+    return f"Inkling cannot listen on {host}:{port} ({error.strerror}). Set INKLING_HOST and INKLING_PORT."
+
+
+def _free_port_near(host: str, port: int) -> int:
+    for candidate in range(port + 1, min(port + 100, 65_536)):
+        with socket.socket() as probe:
+            if probe.connect_ex((host, candidate)) != 0:
+                return candidate
+    return 8000
