@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -17,7 +19,7 @@ class AnalysisRun(models.Model):
     experiment = models.ForeignKey("experiments.Experiment", on_delete=models.CASCADE, related_name="analysis_runs")
     status = models.CharField(max_length=10, choices=Status.choices)
     as_of = models.DateTimeField()
-    plan_hash = models.CharField(max_length=64)
+    plan_hash = models.CharField(max_length=64, blank=True)
     ruleset_version = models.PositiveIntegerField(null=True, blank=True)
     code_version = models.CharField(max_length=60)
     result = models.JSONField(null=True, blank=True)
@@ -39,17 +41,23 @@ class AnalysisRun(models.Model):
     def __str__(self) -> str:
         return f"Run {self.pk} as of {self.as_of:%Y-%m-%d %H:%M}"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store a new run. Raises: TypeError for one that is stored already, because an answer is never rewritten."""
+        if not self._state.adding:
+            raise TypeError(f"Run {self.pk} is append-only and cannot be changed; analyse again to get a new one.")
+        super().save(*args, **kwargs)
+
 
 class AnalysisSchedule(models.Model):
-    """When an experiment is due for analysis, and who is computing it now."""
+    """When an experiment is due for analysis, and who is computing it now. No due time: it has nothing more to say."""
 
     experiment = models.OneToOneField(
         "experiments.Experiment", on_delete=models.CASCADE, related_name="analysis_schedule"
     )
-    due_at = models.DateTimeField()
+    due_at = models.DateTimeField(null=True, blank=True, db_index=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     leased_by = models.CharField(max_length=100, blank=True)
     failures = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
-        return f"{self.experiment} due {self.due_at:%Y-%m-%d %H:%M}"
+        return f"{self.experiment} due {self.due_at:%Y-%m-%d %H:%M}" if self.due_at else f"{self.experiment} not due"

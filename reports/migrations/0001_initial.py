@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='AnalysisSchedule',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('due_at', models.DateTimeField()),
+                ('due_at', models.DateTimeField(blank=True, db_index=True, null=True)),
                 ('leased_until', models.DateTimeField(blank=True, null=True)),
                 ('leased_by', models.CharField(blank=True, max_length=100)),
                 ('failures', models.PositiveIntegerField(default=0)),
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('status', models.CharField(choices=[('done', 'Done'), ('failed', 'Failed')], max_length=10)),
                 ('as_of', models.DateTimeField()),
-                ('plan_hash', models.CharField(max_length=64)),
+                ('plan_hash', models.CharField(blank=True, max_length=64)),
                 ('ruleset_version', models.PositiveIntegerField(blank=True, null=True)),
                 ('code_version', models.CharField(max_length=60)),
                 ('result', models.JSONField(blank=True, null=True)),
