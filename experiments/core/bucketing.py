@@ -107,11 +107,24 @@ def choose_variation(place: float, ranges: Sequence[Range]) -> int:
 
 @lru_cache(maxsize=4096)
 def variation_table(ranges: tuple[Range, ...], size: int) -> Sequence[int]:
-    """Return the chosen variation (or -1) for each of `size` buckets, so that choosing is one look-up.
+    """Return what `choose_variation` answers for each of `size` buckets, so that choosing is one look-up.
 
     Cached, because most experiments share their ranges.
     """
-    return array("h", [choose_variation(number / size, ranges) for number in range(size)])
+    table = array("h", [-1]) * size
+    for index, (low, high) in reversed(list(enumerate(ranges))):  # backwards, so that the first range wins
+        first, end = _first_bucket(low, size), _first_bucket(high, size)
+        if first < end:
+            table[first:end] = array("h", [index]) * (end - first)
+    return table
+
+
+def _first_bucket(edge: float, size: int) -> int:
+    """Return the first bucket number whose place is at or above `edge`, judged by the very comparison of a place."""
+    number = min(max(int(edge * size) - 1, 0), size)
+    while number < size and number / size < edge:
+        number += 1
+    return number
 
 
 def hash_text(value: object) -> str:

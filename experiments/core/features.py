@@ -48,6 +48,7 @@ class ExperimentResult:
     bucket: float | None
     is_passthrough: bool
     feature_id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,7 @@ class Features:
                 bucket=spot,
                 is_passthrough=bool(meta.get("passthrough")),
                 feature_id=feature_id,
+                name=meta.get("name"),
             )
 
         if len(variations) < 2 or not visit.is_enabled:
