@@ -1,0 +1,238 @@
+"""The metric rule: ship when a success metric is better, every guardrail is safe and nothing got worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reports.core import explain
+from reports.core.decision.base import Evidence, Reason, TreatmentVerdict, Verdict, VerdictState
+from reports.core.methods.base import Comparison, NotComputable
+from reports.core.methods.noninferiority import GuardrailResult
+from reports.core.results import MetricResult, VariantComparison
+
+LEAST_CONVERSIONS = 5
+
+# Which verdict on a treatment becomes the verdict on the experiment, first match: what asks for action comes first.
+PRECEDENCE: tuple[VerdictState, ...] = (
+    VerdictState.SHIP,
+    VerdictState.CONFLICT,
+    VerdictState.HARM,
+    VerdictState.PROMISING_MACRO_UNPROVEN,
+    VerdictState.NO_DECISION_YET,
+    VerdictState.INCONCLUSIVE,
+    VerdictState.NO_EFFECT,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One treatment, sorted into what is better, worse, safe and open."""
+
+    evidence: Evidence
+    variant: str
+    wins: tuple[MetricResult, ...]
+    losses: tuple[MetricResult, ...]
+    unproven: tuple[MetricResult, ...]
+    safe: tuple[MetricResult, ...]
+
+    @property
+    def is_macro_judged(self) -> bool:
+        """Whether the goal itself has been won or shown safe; without that a micro win is never a win."""
+        return any(m.is_macro for m in (*self.wins, *self.safe))
+
+    @property
+    def has_data(self) -> bool:
+        return any(has_enough(m) for m in self.evidence.successes)
+
+
+def has_enough(metric: MetricResult) -> bool:
+    return metric.total >= LEAST_CONVERSIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table: when `applies`, the treatment's verdict is `state`."""
+
+    state: VerdictState
+    applies: Callable[[Case], bool]
+    summary: Callable[[Case], str]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        VerdictState.CONFLICT,
+        lambda c: bool(c.wins and c.losses),
+        lambda c: explain.conflict(c.variant, _names(c.wins), _names(c.losses)),
+    ),
+    Rule(VerdictState.HARM, lambda c: bool(c.losses), lambda c: explain.harm(c.variant, _names(c.losses))),
+    Rule(
+        VerdictState.SHIP,
+        lambda c: bool(c.wins) and not c.unproven and c.is_macro_judged,
+        lambda c: explain.ship(c.variant, _names(c.wins), _names(c.safe)),
+    ),
+    Rule(
+        VerdictState.PROMISING_MACRO_UNPROVEN,
+        lambda c: bool(c.wins),
+        lambda c: explain.promising(
+            c.variant, _names(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_final
+        ),
+    ),
+    Rule(
+        VerdictState.NO_DECISION_YET,
+        lambda c: not c.evidence.progress.is_final,
+        lambda c: explain.no_decision_yet(c.variant, c.evidence.progress),
+    ),
+    Rule(VerdictState.INCONCLUSIVE, lambda c: not c.has_data, lambda c: explain.inconclusive(c.variant)),
+    Rule(VerdictState.NO_EFFECT, lambda c: True, lambda c: explain.no_effect(c.variant, _bounds(c))),
+)
+
+
+class MetricRule:
+    """Judge each treatment by its metrics.
+
+    Ship if and only if a success metric is better (Holm over success metrics and treatments), all guardrails are shown to be
+    non-inferior, nothing is significantly worse, and the macro conversion is among what was won or shown safe.
+
+    Source: Schultzberg, Ankargren & Franberg (2024), arXiv 2402.11609; STATISTICS sections 7 and 8.
+    """
+
+    key = "metric_rule"
+    label = "A success metric is better and every guardrail is safe"
+
+    def decide(self, evidence: Evidence) -> Verdict:
+        if evidence.blocking:
+            reasons = tuple(Reason(f.code, f.detail) for f in evidence.blocking)
+            summary = explain.invalid([f.title for f in evidence.blocking])
+            return Verdict(
+                VerdictState.INVALID, summary, reasons, _numbers(evidence), (), evidence.progress.next_look_at
+            )
+        waiting = _waits_for(evidence)
+        if waiting:
+            summary = explain.too_early(evidence.progress)
+            return Verdict(
+                VerdictState.TOO_EARLY, summary, waiting, _numbers(evidence), (), evidence.progress.next_look_at
+            )
+        treatments = tuple(_judge(evidence, v.key) for v in evidence.plan.treatments)
+        state = next(s for s in PRECEDENCE if any(t.state is s for t in treatments))
+        leading = [t for t in treatments if t.state is state]
+        rest = [t for t in treatments if t.state is not state]
+        return Verdict(
+            state=state,
+            summary=explain.several([t.summary for t in (*leading, *rest)]),
+            reasons=_without_repeats([r for t in (*leading, *rest) for r in t.reasons]),
+            numbers=_numbers(evidence),
+            treatments=treatments,
+            next_change=evidence.progress.next_look_at,
+        )
+
+
+def _waits_for(evidence: Evidence) -> tuple[Reason, ...]:
+    """Return what has to happen before any verdict; empty when a verdict is possible."""
+    progress = evidence.progress
+    if progress.is_before_first_look:
+        return (Reason("before_first_look", explain.needs_days(progress)),)
+    if progress.is_final or any(has_enough(m) for m in evidence.successes):
+        return ()
+    return tuple(
+        Reason("too_few_conversions", explain.needs_conversions(m, LEAST_CONVERSIONS))
+        if m.matured
+        else Reason("no_matured_visitors", explain.needs_matured(m))
+        for m in evidence.successes
+    )
+
+
+def _judge(evidence: Evidence, variant: str) -> TreatmentVerdict:
+    case = _case(evidence, variant)
+    rule = next(r for r in RULES if r.applies(case))
+    return TreatmentVerdict(variant, rule.state, rule.summary(case), _reasons(case))
+
+
+def _case(evidence: Evidence, variant: str) -> Case:
+    decisive = [m for m in evidence.successes if m.is_decisive and has_enough(m)]
+    wins = [m for m in decisive if _is_win(evidence, m, m.comparison_of(variant))]
+    losses = [m for m in decisive if _is_loss(evidence, m, m.comparison_of(variant))]
+    safe, unproven = [], []
+    for metric in evidence.guardrails:
+        result = metric.comparison_of(variant).guardrail
+        if result is None or not metric.is_decisive:
+            unproven.append(metric)
+        elif result.is_harmed and has_enough(metric):
+            losses.append(metric)
+        elif result.is_safe:
+            safe.append(metric)
+        else:
+            unproven.append(metric)
+    return Case(evidence, variant, tuple(wins), tuple(losses), tuple(unproven), tuple(safe))
+
+
+def _is_win(evidence: Evidence, metric: MetricResult, comparison: VariantComparison) -> bool:
+    result, adjusted = comparison.result, comparison.adjusted_p_value
+    if isinstance(result, NotComputable) or adjusted is None:
+        return False
+    return adjusted < evidence.plan.alpha and _is_upward(metric, result)
+
+
+def _is_loss(evidence: Evidence, metric: MetricResult, comparison: VariantComparison) -> bool:
+    """Deterioration of a success metric, one-sided at alpha over all success and guardrail metrics."""
+    result = comparison.result
+    if isinstance(result, NotComputable):
+        return False
+    tests = len(evidence.plan.treatments) * (len(evidence.successes) + len(evidence.guardrails))
+    return result.p_value / 2 < evidence.plan.alpha / max(tests, 2) and not _is_upward(metric, result)
+
+
+def _is_upward(metric: MetricResult, comparison: Comparison) -> bool:
+    return comparison.z > 0 if metric.wants_more else comparison.z < 0
+
+
+def _reasons(case: Case) -> tuple[Reason, ...]:
+    reasons = []
+    for metric in case.evidence.successes:
+        result = metric.comparison_of(case.variant).result
+        if isinstance(result, NotComputable):
+            reasons.append(Reason("not_computable", f"'{metric.name}': {result.detail}"))
+        elif metric in case.wins:
+            reasons.append(Reason("success_better", explain.better(metric, result)))
+        elif metric in case.losses:
+            reasons.append(Reason("success_worse", explain.worse(metric, result)))
+        else:
+            reasons.append(Reason("success_open", explain.open_effect(metric, result)))
+    for metric in case.evidence.guardrails:
+        result_of = metric.comparison_of(case.variant).guardrail
+        if result_of is not None:
+            reasons.append(Reason(_guardrail_code(result_of), explain.guardrail(metric, result_of)))
+    if not case.evidence.progress.is_final and not all(m.is_decisive for m in case.evidence.successes):
+        reasons.append(Reason("waits_for_horizon", explain.waits_for_horizon(case.evidence.progress)))
+    if len(case.evidence.plan.treatments) > 1:
+        return tuple(Reason(r.code, f"{case.variant}: {r.text}") for r in reasons)
+    return tuple(reasons)
+
+
+def _guardrail_code(result: GuardrailResult) -> str:
+    return f"guardrail_{result.outcome.value}"
+
+
+def _bounds(case: Case) -> list[str]:
+    results = [(m, m.comparison_of(case.variant).result) for m in case.evidence.successes]
+    return [text for m, r in results if isinstance(r, Comparison) and (text := explain.bounds(m, r))]
+
+
+def _names(metrics: tuple[MetricResult, ...]) -> list[str]:
+    return [m.name for m in metrics]
+
+
+def _without_repeats(reasons: list[Reason]) -> tuple[Reason, ...]:
+    return tuple(dict.fromkeys(reasons))
+
+
+def _numbers(evidence: Evidence) -> dict[str, object]:
+    progress = evidence.progress
+    return {
+        "visitors": progress.visitors,
+        "days": progress.days,
+        "horizon_days": progress.horizon_days,
+        "planned_visitors": progress.planned_visitors,
+        "is_final": progress.is_final,
+        "success_tests": len(evidence.successes) * len(evidence.plan.treatments),
+    }

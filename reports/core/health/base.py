@@ -1,0 +1,55 @@
+"""What a health check is given and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from experiments.core.plan import AnalysisPlan
+from reports.core.progress import Progress
+from reports.core.results import MetricResult
+from tracking.core.totals import ExposureCounts
+
+
+class Severity(StrEnum):
+    """How much a finding weighs: BLOCKING findings make the verdict invalid."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    BLOCKING = "blocking"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check says: a code for machines, a title and a sentence for people, and the numbers behind it."""
+
+    code: str
+    severity: Severity
+    title: str
+    detail: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthContext:
+    """Everything a check may look at."""
+
+    plan: AnalysisPlan
+    progress: Progress
+    exposures: ExposureCounts
+    metrics: tuple[MetricResult, ...]
+
+    @property
+    def visitors(self) -> tuple[int, ...]:
+        """Exposed visitors, in the order of the plan's variants."""
+        return tuple(self.exposures.visitors.get(v.key, 0) for v in self.plan.variants)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        return tuple(v.weight for v in self.plan.variants)
+
+
+HealthCheck = Callable[[HealthContext], tuple[Finding, ...]]

@@ -1,0 +1,71 @@
+"""Are the exposures clean: is anybody exposed, and did visitors stay with one variant that the plan knows?"""
+
+from __future__ import annotations
+
+from reports.core.health.base import Finding, HealthContext, Severity
+
+MUCH = 0.01
+
+
+def no_exposures(context: HealthContext) -> tuple[Finding, ...]:
+    """Say that nobody has met the experiment, or nobody one of its variants."""
+    missing = [v.key for v, n in zip(context.plan.variants, context.visitors, strict=True) if n == 0 and v.weight > 0]
+    if not missing:
+        return ()
+    if len(missing) == len(context.plan.variants):
+        detail = (
+            f"No visitor has met '{context.plan.experiment}' yet. Send an exposure when a visitor sees a variant: ask for "
+            "assignments with `expose`, or send an `$exposure` event."
+        )
+    else:
+        detail = f"No visitor has met {_names(missing)}. Check that the page really shows it and sends the exposure."
+    return (Finding("no_exposures", Severity.WARNING, "No exposures", detail, {"variants": missing}),)
+
+
+def several_variants(context: HealthContext) -> tuple[Finding, ...]:
+    """Say how many visitors met more than one variant; they stay with their first."""
+    count, total = context.exposures.in_several_variants, sum(context.visitors)
+    if not count:
+        return ()
+    share = count / total if total else 1.0
+    return (
+        Finding(
+            "several_variants",
+            Severity.WARNING if share > MUCH else Severity.INFO,
+            "Visitors in several variants",
+            f"{count:,} visitors ({100 * share:.2g} %) met more than one variant. Each counts in the first one it met, which "
+            "makes a real effect look smaller. Usual causes: shared devices, lost cookies, or two ways of assigning.",
+            {"visitors": count, "share": share},
+        ),
+    )
+
+
+def conflicting_exposures(context: HealthContext) -> tuple[Finding, ...]:
+    """Say how many visitors have an exposure to a variant that the plan does not know."""
+    exposures = context.exposures
+    if not exposures.conflicting:
+        return ()
+    named = sorted(exposures.unknown_variants.items(), key=lambda pair: (-pair[1], pair[0]))
+    evidence = {
+        "visitors": exposures.conflicting,
+        "only_conflicting": exposures.only_conflicting,
+        "unknown_variants": dict(named[:20]),
+    }
+    known = sum(context.visitors) + exposures.only_conflicting
+    share = exposures.conflicting / known if known else 1.0
+    listed = f" ({_names([name for name, _ in named[:3]])})" if named else ""
+    return (
+        Finding(
+            "conflicting_exposures",
+            Severity.WARNING if share > MUCH else Severity.INFO,
+            "Exposures to unknown variants",
+            f"{exposures.conflicting:,} visitors have an exposure to a variant that the plan does not know{listed}; "
+            f"{exposures.only_conflicting:,} of them have no other and are left out of every variant.",
+            evidence,
+        ),
+    )
+
+
+def _names(keys: list[str]) -> str:
+    quoted = [f"'{key}'" for key in keys]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]

@@ -1,0 +1,85 @@
+"""What the analysis found of each metric, as frozen values: the numbers that findings, verdict and report are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.core.metric_kinds.base import StatisticKind
+from experiments.core.metrics import Conversion, Direction
+from experiments.core.plan import PlannedMetric
+from reports.core.methods.base import Comparison, Interval, NotComputable
+from reports.core.methods.noninferiority import GuardrailResult
+from reports.core.statistics import Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class VariantValue:
+    """One variant's value of a metric.
+
+    `exposed` counts all its visitors, the statistic only those whose conversion window has passed (the matured).
+    `interval` has level 1 - alpha and is None when the data do not give one.
+    """
+
+    variant: str
+    exposed: int
+    statistic: Statistic
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class VariantComparison:
+    """One treatment against the control in one metric.
+
+    `adjusted_p_value` is Holm's over all success metrics and treatments, None for metrics that no success is claimed on.
+    """
+
+    variant: str
+    result: Comparison | NotComputable
+    guardrail: GuardrailResult | None = None
+    adjusted_p_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricResult:
+    """Everything found of one metric. `is_decisive` says whether this look may decide on it."""
+
+    planned: PlannedMetric
+    statistic: StatisticKind
+    values: tuple[VariantValue, ...]
+    comparisons: tuple[VariantComparison, ...]
+    is_decisive: bool
+
+    @property
+    def key(self) -> str:
+        return self.planned.metric.key
+
+    @property
+    def name(self) -> str:
+        return self.planned.metric.name or self.key
+
+    @property
+    def is_macro(self) -> bool:
+        return self.planned.metric.conversion is Conversion.MACRO
+
+    @property
+    def wants_more(self) -> bool:
+        return self.planned.metric.direction is Direction.INCREASE
+
+    @property
+    def total(self) -> float:
+        """Conversions, events or amounts of all variants together."""
+        return sum(v.statistic.total for v in self.values)
+
+    @property
+    def matured(self) -> int:
+        return sum(v.statistic.visitors for v in self.values)
+
+    @property
+    def exposed(self) -> int:
+        return sum(v.exposed for v in self.values)
+
+    def value_of(self, variant: str) -> VariantValue:
+        return next(v for v in self.values if v.variant == variant)
+
+    def comparison_of(self, variant: str) -> VariantComparison:
+        return next(c for c in self.comparisons if c.variant == variant)

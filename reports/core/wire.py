@@ -1,0 +1,271 @@
+"""The analysis as the public JSON document (schema 1), and as rows for a spreadsheet.
+
+Numbers are JSON numbers or null, never NaN or infinity. A limit that is infinite is null and its name stands in the
+sibling list `unbounded`; a limit that could not be computed is null and a sibling `..._not_computable` says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from reports.core.analyse import Analysis
+from reports.core.decision import Verdict
+from reports.core.health import Finding
+from reports.core.methods import METHODS
+from reports.core.methods.base import Comparison, Lift, NotComputable
+from reports.core.methods.noninferiority import GuardrailResult
+from reports.core.results import MetricResult, VariantComparison, VariantValue
+from reports.core.statistics import Mean, Proportion, Ratio, Statistic
+from tracking.core.totals import ExposureCounts
+
+SCHEMA = 1
+
+_LABELS = {method.key: method.label for method in METHODS}
+
+CSV_COLUMNS = (
+    "experiment",
+    "as_of",
+    "metric",
+    "role",
+    "conversion",
+    "kind",
+    "variant",
+    "is_control",
+    "visitors",
+    "converted",
+    "total",
+    "value",
+    "effect",
+    "ci_low",
+    "ci_high",
+    "lift",
+    "lift_ci_low",
+    "lift_ci_high",
+    "p_value",
+    "method",
+    "guardrail",
+    "not_computable",
+)
+
+
+def to_document(analysis: Analysis) -> dict[str, Any]:
+    """Return the public JSON document of an analysis; it follows `REPORT_SCHEMA`."""
+    plan, progress = analysis.plan, analysis.progress
+    return {
+        "schema": SCHEMA,
+        "experiment": plan.experiment,
+        "site": plan.site,
+        "as_of": progress.as_of.isoformat(),
+        "plan_hash": plan.hash(),
+        "alpha": plan.alpha,
+        "guardrail_alpha": plan.guardrail_alpha,
+        "started_at": progress.started_at.isoformat() if progress.started_at else None,
+        "horizon_at": progress.horizon_at.isoformat() if progress.horizon_at else None,
+        "next_look_at": progress.next_look_at.isoformat() if progress.next_look_at else None,
+        "days": progress.days,
+        "is_final": progress.is_final,
+        "is_imported": plan.is_imported,
+        "verdict": _verdict(analysis.verdict),
+        "health": [_finding(f) for f in analysis.findings],
+        "variants": [
+            {
+                "key": v.key,
+                "is_control": v.is_control,
+                "visitors": analysis.exposures.visitors.get(v.key, 0),
+                "weight": v.weight,
+            }
+            for v in plan.variants
+        ],
+        "metrics": [_metric(m) for m in analysis.metrics],
+        "exposures": _exposures(analysis.exposures, [v.key for v in plan.variants]),
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "state": verdict.state.value,
+        "summary": verdict.summary,
+        "reasons": [{"code": r.code, "text": r.text} for r in verdict.reasons],
+        "numbers": _json_safe(verdict.numbers),
+        "treatments": [
+            {
+                "variant": t.variant,
+                "state": t.state.value,
+                "summary": t.summary,
+                "reasons": [{"code": r.code, "text": r.text} for r in t.reasons],
+            }
+            for t in verdict.treatments
+        ],
+        "next_change": verdict.next_change.isoformat() if verdict.next_change else None,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "title": finding.title,
+        "detail": finding.detail,
+        "evidence": _json_safe(finding.evidence),
+    }
+
+
+def _metric(metric: MetricResult) -> dict[str, Any]:
+    definition = metric.planned.metric
+    return {
+        "key": metric.key,
+        "name": metric.name,
+        "role": metric.planned.role.value,
+        "conversion": definition.conversion.value,
+        "kind": definition.kind,
+        "statistic": metric.statistic.value,
+        "direction": definition.direction.value,
+        "window_hours": definition.window_hours,
+        "cap": definition.cap,
+        "margin": metric.planned.margin,
+        "added_after_start": metric.planned.added_after_start,
+        "is_decisive": metric.is_decisive,
+        "values": [_value(v) for v in metric.values],
+        "comparisons": [_comparison(c) for c in metric.comparisons],
+    }
+
+
+def _value(value: VariantValue) -> dict[str, Any]:
+    statistic = value.statistic
+    document: dict[str, Any] = {
+        "variant": value.variant,
+        "visitors": statistic.visitors,
+        "exposed": value.exposed,
+        "value": _number(statistic.value),
+        "ci_low": _number(value.interval.low) if value.interval else None,
+        "ci_high": _number(value.interval.high) if value.interval else None,
+    }
+    if isinstance(statistic, Proportion):
+        document["converted"] = statistic.converted
+    else:
+        document["total"] = _number(statistic.total)
+    document["working"] = _working(statistic)
+    return document
+
+
+def _working(statistic: Statistic) -> dict[str, Any]:
+    """Return the sufficient statistic itself, from which every number can be computed again."""
+    if isinstance(statistic, Proportion):
+        return {"visitors": statistic.visitors, "converted": statistic.converted}
+    if isinstance(statistic, Mean):
+        return {"visitors": statistic.visitors, "mean": statistic.mean, "squares_about_mean": statistic.squares}
+    if isinstance(statistic, Ratio):
+        return {
+            "visitors": statistic.visitors,
+            "numerator_mean": statistic.numerator_mean,
+            "denominator_mean": statistic.denominator_mean,
+            "numerator_squares": statistic.numerator_squares,
+            "denominator_squares": statistic.denominator_squares,
+            "products": statistic.products,
+        }
+    raise TypeError(f"No working is known for {type(statistic).__name__}.")
+
+
+def _comparison(comparison: VariantComparison) -> dict[str, Any]:
+    document: dict[str, Any] = {"variant": comparison.variant}
+    result = comparison.result
+    if isinstance(result, NotComputable):
+        document["not_computable"] = _blocked(result)
+    else:
+        document |= _compared(result)
+        if comparison.adjusted_p_value is not None:
+            document["adjusted_p_value"] = comparison.adjusted_p_value
+    if comparison.guardrail is not None:
+        document["guardrail"] = _guardrail(comparison.guardrail)
+    return document
+
+
+def _compared(result: Comparison) -> dict[str, Any]:
+    limits = {"ci_low": result.interval.low, "ci_high": result.interval.high}
+    document: dict[str, Any] = {"effect": result.effect, "alpha": result.alpha}
+    if isinstance(result.lift, Lift):
+        limits |= {
+            "lift": result.lift.value,
+            "lift_ci_low": result.lift.interval.low,
+            "lift_ci_high": result.lift.interval.high,
+        }
+    else:
+        document |= {"lift": None, "lift_ci_low": None, "lift_ci_high": None}
+        document["lift_not_computable"] = _blocked(result.lift)
+    document |= {name: _number(limit) for name, limit in limits.items()}
+    return document | {
+        "unbounded": [name for name, limit in limits.items() if math.isinf(limit)],
+        "z": _number(result.z),
+        "p_value": result.p_value,
+        "standard_error": result.standard_error,
+        "degrees_of_freedom": result.degrees_of_freedom,
+        "method": result.method,
+        "method_label": _LABELS.get(result.method, result.method),
+    }
+
+
+def _guardrail(result: GuardrailResult) -> dict[str, Any]:
+    return {
+        "outcome": result.outcome.value,
+        "margin": result.margin,
+        "alpha": result.alpha,
+        "ruled_out_worsening": result.ruled_out,
+        "is_small_drop_likely": result.is_small_drop_likely,
+        "power": result.power,
+        "power_at_horizon": result.power_at_horizon,
+        "not_computable": _blocked(result.blocker) if result.blocker else None,
+    }
+
+
+def _blocked(blocked: NotComputable) -> dict[str, str]:
+    return {"code": blocked.blocker.value, "detail": blocked.detail}
+
+
+def _exposures(exposures: ExposureCounts, variants: list[str]) -> dict[str, Any]:
+    return {
+        "variants": variants,
+        "days": list(exposures.daily.days),
+        "counts": [list(row) for row in exposures.daily.counts],
+        "in_several_variants": exposures.in_several_variants,
+        "conflicting": exposures.conflicting,
+        "only_conflicting": exposures.only_conflicting,
+        "linked_identities": exposures.linked_identities,
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _json_safe(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json_safe(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_safe(entry) for entry in value]
+    if isinstance(value, float):
+        return _number(value)
+    return value
+
+
+def to_csv_rows(document: Mapping[str, Any]) -> list[list[Any]]:
+    """Return the document as rows, the header first, then one row per metric and variant."""
+    controls = {v["key"]: v["is_control"] for v in document["variants"]}
+    rows: list[list[Any]] = [list(CSV_COLUMNS)]
+    for metric in document["metrics"]:
+        compared = {c["variant"]: c for c in metric["comparisons"]}
+        for value in metric["values"]:
+            comparison = compared.get(value["variant"], {})
+            row = {
+                **{k: document[k] for k in ("experiment", "as_of")},
+                "metric": metric["key"],
+                **{k: metric[k] for k in ("role", "conversion", "kind")},
+                **{k: value.get(k) for k in ("variant", "visitors", "converted", "total", "value")},
+                "is_control": controls.get(value["variant"]),
+                **{k: comparison.get(k) for k in CSV_COLUMNS[12:20]},
+                "guardrail": (comparison.get("guardrail") or {}).get("outcome"),
+                "not_computable": (comparison.get("not_computable") or {}).get("code"),
+            }
+            rows.append([row[name] for name in CSV_COLUMNS])
+    return rows

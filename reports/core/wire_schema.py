@@ -1,0 +1,197 @@
+"""The JSON Schema of the public report document (schema 1). Fields may be added to it; none is removed or renamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from experiments.core.metrics import Conversion, Direction, Role
+from reports.core.decision import VerdictState
+from reports.core.health import Severity
+from reports.core.methods.base import Blocker
+from reports.core.methods.noninferiority import GuardrailOutcome
+
+Schema = dict[str, Any]
+
+NUMBER: Schema = {"type": "number"}
+NULLABLE_NUMBER: Schema = {"type": ["number", "null"]}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+TEXT: Schema = {"type": "string"}
+TRUTH: Schema = {"type": "boolean"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+NULLABLE_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+NULLABLE_SHARE: Schema = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+
+
+def _choice(values: Any) -> Schema:
+    return {"type": "string", "enum": [v.value for v in values]}
+
+
+def _object(properties: Schema, *, optional: tuple[str, ...] = (), description: str = "") -> Schema:
+    schema: Schema = {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }
+    return schema | ({"description": description} if description else {})
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+NOT_COMPUTABLE = _object(
+    {"code": _choice(Blocker), "detail": TEXT}, description="Why a number is missing: a code and a sentence."
+)
+NULLABLE_NOT_COMPUTABLE: Schema = {"anyOf": [NOT_COMPUTABLE, {"type": "null"}]}
+
+REASON = _object({"code": TEXT, "text": TEXT})
+
+VERDICT = _object(
+    {
+        "state": _choice(VerdictState),
+        "summary": TEXT,
+        "reasons": _list(REASON),
+        "numbers": {"type": "object"},
+        "treatments": _list(
+            _object({"variant": TEXT, "state": _choice(VerdictState), "summary": TEXT, "reasons": _list(REASON)})
+        ),
+        "next_change": NULLABLE_MOMENT,
+    },
+    description="What the decision rule of the plan recommends, and when that may next be something else.",
+)
+
+FINDING = _object(
+    {
+        "code": TEXT,
+        "severity": _choice(Severity),
+        "title": TEXT,
+        "detail": TEXT,
+        "evidence": {"type": "object"},
+    },
+    description="What a health check says; a blocking finding makes the verdict invalid.",
+)
+
+VARIANT = _object({"key": TEXT, "is_control": TRUTH, "visitors": COUNT, "weight": SHARE})
+
+VALUE = _object(
+    {
+        "variant": TEXT,
+        "visitors": COUNT,
+        "exposed": COUNT,
+        "converted": COUNT,
+        "total": NULLABLE_NUMBER,
+        "value": NULLABLE_NUMBER,
+        "ci_low": NULLABLE_NUMBER,
+        "ci_high": NULLABLE_NUMBER,
+        "working": {"type": "object"},
+    },
+    optional=("converted", "total"),
+    description=(
+        "`visitors` are those whose conversion window has passed, `exposed` all; a share has `converted`, anything else `total`."
+    ),
+)
+
+GUARDRAIL = _object(
+    {
+        "outcome": _choice(GuardrailOutcome),
+        "margin": SHARE,
+        "alpha": SHARE,
+        "ruled_out_worsening": NULLABLE_NUMBER,
+        "is_small_drop_likely": TRUTH,
+        "power": NULLABLE_SHARE,
+        "power_at_horizon": NULLABLE_SHARE,
+        "not_computable": NULLABLE_NOT_COMPUTABLE,
+    },
+    description="Non-inferiority with a relative margin; `ruled_out_worsening` 0.2 means only a drop above 20 % is ruled out.",
+)
+
+COMPUTED = _object(
+    {
+        "variant": TEXT,
+        "effect": NUMBER,
+        "ci_low": NULLABLE_NUMBER,
+        "ci_high": NULLABLE_NUMBER,
+        "lift": NULLABLE_NUMBER,
+        "lift_ci_low": NULLABLE_NUMBER,
+        "lift_ci_high": NULLABLE_NUMBER,
+        "lift_not_computable": NOT_COMPUTABLE,
+        "unbounded": _list(TEXT),
+        "z": NULLABLE_NUMBER,
+        "p_value": SHARE,
+        "adjusted_p_value": SHARE,
+        "alpha": SHARE,
+        "standard_error": NULLABLE_NUMBER,
+        "degrees_of_freedom": NULLABLE_NUMBER,
+        "method": TEXT,
+        "method_label": TEXT,
+        "guardrail": GUARDRAIL,
+    },
+    optional=("lift_not_computable", "adjusted_p_value", "guardrail"),
+    description="A treatment against the control; a null named in `unbounded` is infinite.",
+)
+
+BLOCKED = _object(
+    {"variant": TEXT, "not_computable": NOT_COMPUTABLE, "guardrail": GUARDRAIL},
+    optional=("guardrail",),
+    description="A comparison that could not be made, with the reason.",
+)
+
+METRIC = _object(
+    {
+        "key": TEXT,
+        "name": TEXT,
+        "role": _choice(Role),
+        "conversion": _choice(Conversion),
+        "kind": TEXT,
+        "statistic": TEXT,
+        "direction": _choice(Direction),
+        "window_hours": NULLABLE_NUMBER,
+        "cap": NULLABLE_NUMBER,
+        "margin": NULLABLE_NUMBER,
+        "added_after_start": TRUTH,
+        "is_decisive": TRUTH,
+        "values": _list(VALUE),
+        "comparisons": _list({"anyOf": [COMPUTED, BLOCKED]}),
+    }
+)
+
+EXPOSURES = _object(
+    {
+        "variants": _list(TEXT),
+        "days": _list(TEXT),
+        "counts": _list(_list(COUNT)),
+        "in_several_variants": COUNT,
+        "conflicting": COUNT,
+        "only_conflicting": COUNT,
+        "linked_identities": COUNT,
+    },
+    description="First exposures per local day; `counts` is days by variants.",
+)
+
+REPORT_SCHEMA: Schema = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Experiment report",
+    **_object(
+        {
+            "schema": {"type": "integer", "const": 1},
+            "experiment": TEXT,
+            "site": TEXT,
+            "as_of": MOMENT,
+            "plan_hash": TEXT,
+            "alpha": SHARE,
+            "guardrail_alpha": SHARE,
+            "started_at": NULLABLE_MOMENT,
+            "horizon_at": NULLABLE_MOMENT,
+            "next_look_at": NULLABLE_MOMENT,
+            "days": COUNT,
+            "is_final": TRUTH,
+            "is_imported": TRUTH,
+            "verdict": VERDICT,
+            "health": _list(FINDING),
+            "variants": _list(VARIANT),
+            "metrics": _list(METRIC),
+            "exposures": EXPOSURES,
+        }
+    ),
+}
