@@ -53,6 +53,7 @@ def ensure_imported_experiment(
     metrics: Sequence[Metric],
     started_at: datetime,
     ended_at: datetime,
+    variant_names: Mapping[str, str] | None = None,
     weights: Mapping[str, float] | None = None,
     roles: Mapping[str, tuple[Role, float | None]] | None = None,
     name: str = "",
@@ -61,9 +62,9 @@ def ensure_imported_experiment(
     """Return the experiment called `key`, made as imported and stopped when there is none.
 
     `variants` are all variants in order, `control` one of them, `variant_names` what people call them (their keys when
-    not given); `weights` the intended shares (equal when not given) in
-    any unit; `roles` overrides `default_roles` by metric key. Importing more later adds the new metrics, widens the dates
-    and writes the plan anew: nothing was promised before the data was there, and the experiment stays marked as imported.
+    not given); `weights` the intended shares in any unit (equal when not given); `roles` overrides `default_roles` by
+    metric key. Importing more later adds the new metrics, widens the dates and writes the plan anew: nothing was promised
+    before the data was there, and the experiment stays marked as imported.
     An experiment of our own with this key is returned as it is: its plan is frozen.
 
     Raises: Refused with code `control_unknown`, `too_few_variants`, `variants_differ` or `control_differs`.
