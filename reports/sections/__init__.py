@@ -1,0 +1,10 @@
+"""The parts of a report, top to bottom. A new part is one file here, its template, and one line in `SECTIONS`."""
+
+from reports.sections.base import Section
+from reports.sections.exposures import EXPOSURES
+from reports.sections.headline import HEADLINE
+from reports.sections.health import HEALTH
+from reports.sections.method import METHOD
+from reports.sections.metrics import METRICS
+
+SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, EXPOSURES, METHOD)

@@ -1,0 +1,115 @@
+"""Charts as Vega-Lite specifications, drawn to SVG on the server so that a page needs no script.
+
+Colours are written into the drawing as stand-ins and replaced by the page's own custom properties afterwards, so one
+drawing follows light, dark and print.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import vl_convert
+from django.core.cache import cache
+
+KEEP_SECONDS = 30 * 24 * 3600
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# Stand-in on the left, the page's custom property on the right.
+COLOURS = {
+    "#010101": "var(--ink-2)",
+    "#020202": "var(--line)",
+    "#030301": "var(--series-1)",
+    "#030302": "var(--series-2)",
+    "#030303": "var(--series-3)",
+    "#030304": "var(--series-4)",
+    "#030305": "var(--series-5)",
+}
+INK, LINE = "#010101", "#020202"
+SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305")
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2, 1, 2, 1, 2])
+SHAPES = ("circle", "diamond", "square", "triangle-up", "triangle-down")
+
+
+def exposures_a_day(
+    days: Sequence[str], variants: Sequence[str], counts: Sequence[Sequence[int]], *, width: int, height: int = 220
+) -> dict[str, Any]:
+    """Return the specification of first exposures a day, one line per variant, told apart by colour, dash and mark.
+
+    Shapes: `counts` is (days, variants).
+    """
+    rows = [
+        {"day": day, "variant": variant, "visitors": count}
+        for day, of_day in zip(days, counts, strict=True)
+        for variant, count in zip(variants, of_day, strict=True)
+    ]
+    palette = [SERIES[i % len(SERIES)] for i in range(len(variants))]
+    dashes = [DASHES[i % len(DASHES)] for i in range(len(variants))]
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(variants))]
+    names = list(variants)
+    # One legend for three encodings: the scales share their domain, so Vega merges them.
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X(
+            "day:T",
+            timeUnit="utcyearmonthdate",
+            scale=alt.Scale(type="utc"),
+            axis=alt.Axis(title=None, format="%-d %b", tickCount=max(2, min(len(days), width // 90)), labelFlush=True),
+        ),
+        y=alt.Y(
+            "visitors:Q",
+            axis=alt.Axis(title=None, tickCount=4, format=",d", tickMinStep=1),
+            scale=alt.Scale(zero=True, nice=True),
+        ),
+        color=alt.Color("variant:N", sort=names, scale=alt.Scale(domain=names, range=palette), legend=_legend(width)),
+    )
+    line = base.mark_line(strokeWidth=2).encode(
+        strokeDash=alt.StrokeDash("variant:N", sort=names, scale=alt.Scale(domain=names, range=dashes), legend=None)
+    )
+    size = 26 if len(days) <= 45 else 8
+    point = base.mark_point(filled=True, size=size, opacity=1).encode(
+        shape=alt.Shape("variant:N", sort=names, scale=alt.Scale(domain=names, range=shapes), legend=_legend(width))
+    )
+    return _finish(alt.layer(line, point), width=width, height=height)
+
+
+def _legend(width: int) -> alt.Legend:
+    return alt.Legend(
+        title=None, orient="top", direction="horizontal", symbolSize=70, labelLimit=220, columns=max(1, width // 240)
+    )
+
+
+def _finish(chart: alt.LayerChart, *, width: int, height: int) -> dict[str, Any]:
+    styled = (
+        chart.properties(
+            width=width,
+            height=height,
+            background="transparent",
+            autosize={"type": "fit", "contains": "padding"},
+            padding=4,
+        )
+        .configure(font=FONT)
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=INK, labelFontSize=12, gridColor=LINE, domainColor=LINE, tickColor=LINE, labelPadding=6
+        )
+        .configure_axisX(grid=False)
+        .configure_axisY(domain=False, ticks=False)
+        .configure_legend(labelColor=INK, labelFontSize=13, padding=0, offset=10)
+    )
+    spec: dict[str, Any] = styled.to_dict()
+    return spec
+
+
+def svg(spec: dict[str, Any]) -> str:
+    """Draw a specification; the same one is drawn once and kept. The text is safe to place in a page."""
+    canonical = json.dumps(spec, sort_keys=True)
+    key = "chart:" + hashlib.sha256(canonical.encode()).hexdigest()
+    drawn = cache.get(key)
+    if drawn is None:
+        drawn = vl_convert.vegalite_to_svg(canonical)
+        for stand_in, colour in COLOURS.items():
+            drawn = drawn.replace(stand_in, colour)
+        cache.set(key, drawn, KEEP_SECONDS)
+    return str(drawn)

@@ -1,0 +1,83 @@
+"""Exposures a day: whether visitors really met the variants, evenly and without a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from reports.sections import numbers
+from reports.sections.base import ReportInput, Section
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    label: str
+    counts: tuple[str, ...]
+    total: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposures:
+    """Shapes: `counts` is (days, variants); `rows` says the same in words for the table under the chart."""
+
+    days: tuple[str, ...]
+    variants: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    rows: tuple[DayRow, ...]
+    summary: str
+    time_zone: str
+
+
+def build(report: ReportInput) -> Exposures | None:
+    """Return the daily first exposures of the document; None while there is no answer."""
+    document = report.document
+    if document is None:
+        return None
+    daily = document.get("exposures") or {}
+    variants = tuple(str(v) for v in daily.get("variants") or [v["key"] for v in document["variants"]])
+    days, counts = without_gaps(daily.get("days", ()), daily.get("counts", ()), len(variants))
+    return Exposures(
+        days=days,
+        variants=variants,
+        counts=counts,
+        rows=tuple(
+            DayRow(day_label(day), tuple(numbers.whole(n) for n in row), numbers.whole(sum(row)))
+            for day, row in zip(days, counts, strict=True)
+        ),
+        summary=_summary(days, counts),
+        time_zone=report.experiment.time_zone,
+    )
+
+
+def without_gaps(
+    days: Sequence[str], counts: Sequence[Sequence[int]], variants: int
+) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Return every calendar day from the first to the last; a day that is not listed had no new visitor."""
+    known = {day: tuple(int(n) for n in row) for day, row in zip(days, counts, strict=True)}
+    if not known:
+        return (), ()
+    first, last = date.fromisoformat(min(known)), date.fromisoformat(max(known))
+    every = tuple((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
+    return every, tuple(known.get(day, (0,) * variants) for day in every)
+
+
+def day_label(day: str) -> str:
+    """Write an ISO day as `Mon 3 Mar`; weekdays matter, because traffic follows them."""
+    value = date.fromisoformat(day)
+    return f"{value:%a} {value.day} {value:%b}"
+
+
+def _summary(days: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    if not days:
+        return "No visitor has met a variant yet."
+    totals = [sum(row) for row in counts]
+    usual = sorted(totals)[len(totals) // 2]
+    text = f"{numbers.plural(sum(totals), 'visitor')} over {numbers.plural(len(days), 'day')}, about {numbers.whole(usual)} on a usual day."
+    empty = sum(1 for t in totals if t == 0)
+    if empty:
+        text += f" {numbers.plural(empty, 'day')} in between had no new visitor."
+    return text
+
+
+EXPOSURES = Section(key="exposures", title="Exposures a day", template="reports/sections/exposures.html", build=build)

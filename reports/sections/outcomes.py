@@ -1,0 +1,48 @@
+"""What an interval says about one metric, in a word and a mark, so that colour is never alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.core.metrics import Direction
+from experiments.core.plan import PlannedMetric
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`tone` is better, worse or open; `mark` names the point drawn on the interval."""
+
+    word: str
+    tone: str
+    mark: str
+
+
+BETTER = Outcome("Better", "better", "up")
+WORSE = Outcome("Worse", "worse", "down")
+OPEN = Outcome("Not clear", "open", "ring")
+SMALL_DROP = Outcome("Within margin, small drop", "worse", "down")
+# The four outcomes of a guardrail, as the analysis names them.
+GUARDRAIL: dict[str, Outcome] = {
+    "safe": Outcome("Safe", "better", "up"),
+    "harm": Outcome("Harm", "worse", "down"),
+    "inconclusive": Outcome("Not shown safe", "open", "ring"),
+    "cannot_be_powered": Outcome("Cannot be shown here", "open", "ring"),
+}
+
+
+def outcome_of(comparison: Mapping[str, Any], planned: PlannedMetric | None) -> Outcome:
+    """Return the guardrail's outcome where there is one, else which side of zero the interval lies on."""
+    guardrail = comparison.get("guardrail")
+    if isinstance(guardrail, Mapping) and str(guardrail.get("outcome")) in GUARDRAIL:
+        if guardrail.get("is_small_drop_likely"):
+            return SMALL_DROP
+        return GUARDRAIL[str(guardrail["outcome"])]
+    low, high = comparison.get("ci_low"), comparison.get("ci_high")
+    wants_more = planned is None or planned.metric.direction is Direction.INCREASE
+    if low is not None and low > 0:
+        return BETTER if wants_more else WORSE
+    if high is not None and high < 0:
+        return WORSE if wants_more else BETTER
+    return OPEN

@@ -1,0 +1,172 @@
+"""Show the working: what went into each comparison of a metric, by which method, after whom."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.core.plan import PlannedMetric
+from reports.core.methods import METHODS
+from reports.sections import numbers
+from reports.sections.health import evidence_rows
+
+SHOWN_ELSEWHERE = frozenset(
+    {
+        "variant",
+        "effect",
+        "ci_low",
+        "ci_high",
+        "lift",
+        "lift_ci_low",
+        "lift_ci_high",
+        "p_value",
+        "method",
+        "method_label",
+        "unbounded",
+        "standard_error",
+        "degrees_of_freedom",
+        "adjusted_p_value",
+        "alpha",
+        "z",
+        "not_computable",
+        "lift_not_computable",
+        "guardrail",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One comparison, line by line."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """`inputs` names what was counted, per variant; `rule` says how events became the value."""
+
+    rule: tuple[Row, ...]
+    inputs: tuple[Compared, ...]
+    comparisons: tuple[Compared, ...]
+
+
+def working_of(metric: Mapping[str, Any], planned: PlannedMetric | None, controls: set[str]) -> Working:
+    """Lay open everything that the document and the plan know about one metric."""
+    control = next(iter(sorted(controls)), "control")
+    return Working(
+        rule=_rule(planned),
+        inputs=tuple(Compared(str(v["variant"]), _input_rows(v)) for v in metric["values"]),
+        comparisons=tuple(
+            Compared(f"{c['variant']} against {control}", _comparison_rows(metric, c))
+            for c in metric.get("comparisons", ())
+        ),
+    )
+
+
+def _rule(planned: PlannedMetric | None) -> tuple[Row, ...]:
+    if planned is None:
+        return ()
+    definition = planned.metric
+    rows = [Row("Event", definition.event)]
+    if definition.denominator_event:
+        rows.append(Row("Divided by event", definition.denominator_event))
+    if definition.where:
+        rows.append(
+            Row("Only where", " and ".join(f"{t.name} {t.comparator.value} {t.value}" for t in definition.where))
+        )
+    if definition.value_property:
+        rows.append(Row("Value from", definition.value_property))
+    rows.append(Row("Definition", f"version {definition.version}"))
+    return tuple(rows)
+
+
+def _input_rows(values: Mapping[str, Any]) -> tuple[Row, ...]:
+    visitors, exposed = values["visitors"], values.get("exposed")
+    rows = []
+    if exposed is not None:
+        rows.append(Row("Visitors exposed", numbers.whole(exposed)))
+        if exposed > visitors:
+            rows.append(Row("Still inside their window", numbers.whole(exposed - visitors)))
+    rows.append(Row("Visitors counted", numbers.whole(visitors)))
+    if "converted" in values:
+        rows.append(Row("Converted", numbers.whole(values["converted"])))
+    if values.get("total") is not None:
+        rows.append(Row("Total", numbers.amount(values["total"])))
+    if values.get("value") is not None:
+        rows.append(Row("Value, unrounded", f"{values['value']:.8g}"))
+    if values.get("ci_low") is not None and values.get("ci_high") is not None:
+        rows.append(Row("Interval of the value", f"{values['ci_low']:.6g} to {values['ci_high']:.6g}"))
+    rows.extend(
+        Row(f"{key.replace('_', ' ').capitalize()}", f"{value:.8g}")
+        for key, value in (values.get("working") or {}).items()
+        if key not in {"visitors", "converted"}
+    )
+    return tuple(rows)
+
+
+def _comparison_rows(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> tuple[Row, ...]:
+    blocked = comparison.get("not_computable")
+    if blocked is not None:
+        return (Row("Not computable", f"{blocked['detail']} ({blocked['code']})"),)
+    method = str(comparison.get("method_label") or comparison.get("method", "")).replace("_", " ")
+    rows = [Row("Method", method)]
+    source = source_of(str(comparison.get("method", "")))
+    if source:
+        rows.append(Row("After", source))
+    effect = comparison.get("effect")
+    if effect is not None:
+        ends = numbers.interval(comparison.get("ci_low"), comparison.get("ci_high"), _exact)
+        rows.append(Row("Effect, in its own unit", f"{_exact(effect)} ({ends})"))
+    if comparison.get("lift") is not None:
+        ends = numbers.interval(comparison.get("lift_ci_low"), comparison.get("lift_ci_high"), _exact)
+        rows.append(Row("Relative lift", f"{_exact(comparison['lift'])} ({ends})"))
+    elif isinstance(comparison.get("lift_not_computable"), Mapping):
+        rows.append(Row("Relative lift", str(comparison["lift_not_computable"]["detail"])))
+    if comparison.get("p_value") is not None:
+        rows.append(Row("p-value", f"{comparison['p_value']:.6g}"))
+    rows.extend(_numbers(comparison))
+    guardrail = comparison.get("guardrail")
+    if isinstance(guardrail, Mapping):
+        rows.extend(Row(f"Guardrail, {label}", text) for label, text in evidence_rows(guardrail))
+    extra = {k: v for k, v in comparison.items() if k not in SHOWN_ELSEWHERE}
+    rows.extend(Row(label[:1].upper() + label[1:], text) for label, text in evidence_rows(extra))
+    return tuple(rows)
+
+
+def _numbers(comparison: Mapping[str, Any]) -> list[Row]:
+    rows = []
+    for key, label in (
+        ("adjusted_p_value", "p-value, corrected for several tests (Holm)"),
+        ("z", "z"),
+        ("standard_error", "Standard error of the effect"),
+        ("degrees_of_freedom", "Degrees of freedom"),
+    ):
+        if comparison.get(key) is not None:
+            rows.append(Row(label, f"{comparison[key]:.6g}".replace("-", numbers.MINUS)))
+    if comparison.get("alpha") is not None:
+        rows.append(Row("Level of the intervals", f"{100 * (1 - comparison['alpha']):g}{numbers.NARROW}%"))
+    return rows
+
+
+def source_of(method: str) -> str:
+    """Return the literature that a method's docstring names under `Source:`; empty for one that is not known here."""
+    known = next((m for m in METHODS if m.key == method), None)
+    text = inspect.getdoc(known) if known is not None else None
+    if not text or "Source:" not in text:
+        return ""
+    return " ".join(text.split("Source:", 1)[1].split("Checked against:", 1)[0].split())
+
+
+def _exact(value: float) -> str:
+    text = f"{abs(value):.6g}"
+    return text if value == 0 else (numbers.MINUS if value < 0 else "+") + text

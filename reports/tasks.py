@@ -1,0 +1,30 @@
+"""Celery's doors: look for due work, do one piece of it. No task carries data; a lost message costs one tick."""
+
+from __future__ import annotations
+
+import os
+import socket
+from uuid import uuid4
+
+from celery import shared_task
+from django.utils import timezone
+
+from reports.services import analyse_if_due, due_experiment_ids
+
+
+@shared_task(name="reports.analyse_due", ignore_result=True)
+def analyse_due() -> int:
+    """Hand out one task for each experiment that is due; return how many."""
+    ids = due_experiment_ids(now=timezone.now())
+    for experiment_id in ids:
+        analyse_experiment.delay(experiment_id)
+    return len(ids)
+
+
+@shared_task(name="reports.analyse_experiment", ignore_result=True)
+def analyse_experiment(experiment_id: int) -> int | None:
+    """Analyse one experiment if it is still due; return the run's id."""
+    # Two tasks of one process are two holders: the claim must tell them apart.
+    holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+    run = analyse_if_due(experiment_id=experiment_id, now=timezone.now(), holder=holder)
+    return run.pk if run is not None else None

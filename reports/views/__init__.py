@@ -1,0 +1,1 @@
+"""The doors of `reports`: pages for people, JSON and CSV for programs."""

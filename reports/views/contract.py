@@ -1,0 +1,139 @@
+"""What the API promises in OpenAPI's words: the pieces that Django REST framework cannot read off our views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+
+from experiments.core.lifecycle import Status
+from reports.core.wire_schema import REPORT_SCHEMA
+
+STATUSES = [s.value for s in Status if s is not Status.DRAFT]
+FORMAT = OpenApiParameter(
+    "format", OpenApiTypes.STR, enum=["json", "csv"], description="`csv` gives one line per variant and metric."
+)
+
+Schema = dict[str, Any]
+
+ERROR: Schema = {"$ref": "#/components/schemas/Error"}
+REPORT: Schema = {"$ref": "#/components/schemas/Report"}
+EXPERIMENTS: Schema = {"$ref": "#/components/schemas/Experiments"}
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_OBJECT: Schema = {"type": "object"}
+
+
+def _object(required: list[str], **properties: Schema) -> Schema:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_REFUSAL = _object(
+    ["code", "message", "advice"],
+    code={**_TEXT, "description": "For machines; stays the same."},
+    message={**_TEXT, "description": "What is wrong, with the value."},
+    advice={**_TEXT, "description": "What to do instead."},
+)
+_RUN = _object(
+    ["id", "status", "as_of", "finished_at", "plan_hash", "code_version"],
+    id=_COUNT,
+    status={"enum": ["done", "failed"]},
+    as_of=_TIME,
+    finished_at=_TIME,
+    plan_hash=_TEXT,
+    ruleset_version=_or_null(_COUNT),
+    code_version=_TEXT,
+    error=_or_null(_REFUSAL),
+)
+
+SCHEMAS: dict[str, Schema] = {
+    "Error": _object(["error"], error=_REFUSAL),
+    "Run": _RUN,
+    "Report": {
+        "allOf": [REPORT_SCHEMA, _object(["run"], run={"$ref": "#/components/schemas/Run"})],
+        "description": "The public report document. `schema` counts its versions; fields are only ever added within one.",
+    },
+    "Experiments": _object(
+        ["experiments"],
+        experiments={
+            "type": "array",
+            "items": _object(
+                ["key", "name", "status", "verdict"],
+                key=_TEXT,
+                name=_TEXT,
+                status={"enum": STATUSES},
+                is_imported={"type": "boolean"},
+                started_at=_or_null(_TIME),
+                ended_at=_or_null(_TIME),
+                verdict=_or_null(_object(["state", "summary"], state=_TEXT, summary=_TEXT)),
+                visitors=_or_null(_COUNT),
+                as_of=_or_null(_TIME),
+                run=_or_null(_COUNT),
+                latest_run_failed={"type": "boolean"},
+            ),
+        },
+    ),
+    "AssignmentRequest": _object(
+        ["visitor_id"],
+        visitor_id=_TEXT,
+        attributes={**_OBJECT, "description": "What the audience conditions may ask about."},
+        experiments={"type": "array", "items": _TEXT, "description": "Keys; left out: every experiment of the site."},
+        expose={"type": "boolean", "default": False, "description": "Record the exposures durably before answering."},
+        preview={**_TEXT, "description": "A signed preview token, to see one variant without being counted."},
+    ),
+    "Assignments": _object(
+        ["visitor_id", "ruleset_version", "assignments"],
+        visitor_id=_TEXT,
+        ruleset_version=_COUNT,
+        assignments={
+            "type": "object",
+            "additionalProperties": _object(
+                ["variant", "index", "payload", "reason", "in_experiment"],
+                variant=_or_null(_TEXT),
+                index=_or_null(_COUNT),
+                payload={},
+                reason=_TEXT,
+                in_experiment={"type": "boolean"},
+            ),
+        },
+    ),
+    "EventBatch": _object(
+        ["events"],
+        events={
+            "type": "array",
+            "maxItems": 1000,
+            "items": _object(
+                ["name", "visitor_id"],
+                event_id={**_TEXT, "description": "Makes sending twice harmless."},
+                name={
+                    **_TEXT,
+                    "description": "`$exposure` with `experiment` and `variant` properties, `$alias`, or yours.",
+                },
+                visitor_id=_TEXT,
+                timestamp=_TIME,
+                session_id=_TEXT,
+                value={"type": "number"},
+                properties=_OBJECT,
+                context=_OBJECT,
+            ),
+        },
+        sent_at={**_TIME, "description": "The sender's clock, to correct its skew."},
+    ),
+    "EventJudgement": _object(
+        ["accepted", "duplicates", "rejected"],
+        accepted=_COUNT,
+        duplicates=_COUNT,
+        rejected={
+            "type": "array",
+            "items": {"allOf": [_object(["index"], index=_COUNT), _REFUSAL]},
+        },
+    ),
+    "Count": _object(["count"], count=_COUNT),
+}

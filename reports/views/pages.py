@@ -1,0 +1,170 @@
+"""Pages: the list of reports, one report, one earlier run of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from experiments.core.refusal import Refused
+from reports import selectors, services
+from reports.models import AnalysisRun
+from reports.sections import SECTIONS
+from reports.sections.base import ReportInput
+from reports.views.access import READ, RUN, needs
+from reports.views.exports import csv_text
+from reports.views.listing import Choice, ListRow, list_rows, narrow, status_choices
+
+if TYPE_CHECKING:
+    from experiments.selectors.experiments import Experiment
+
+logger = logging.getLogger(__name__)
+PAGE_SIZE = 25
+
+
+@require_GET
+@needs(READ)
+def report_list(request: HttpRequest) -> HttpResponse:
+    """List the experiments that have started, with verdict and progress, narrowed by status and words."""
+    everything = list(selectors.reportable_experiments())
+    query, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    choices: Sequence[Choice] = status_choices(everything, status=status, query=query)
+    found = narrow(everything, status=status, query=query)
+    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
+    rows: list[ListRow] = list_rows(selectors.report_rows(list(page.object_list)), now=timezone.now())
+    context = {
+        "rows": rows,
+        "page": page,
+        "page_query": urlencode({k: v for k, v in (("q", query), ("status", status)) if v}),
+        "choices": choices,
+        "query": query,
+        "status": status,
+        "total": len(everything),
+    }
+    return render(request, "reports/list.html", context)
+
+
+@require_GET
+@needs(READ)
+def report(request: HttpRequest, key: str) -> HttpResponse:
+    """Show the report of one experiment as of its last good run."""
+    found = _experiments(request, key)
+    if len(found) > 1:
+        choices = [
+            {"name": e.name, "site": e.site.name, "status": e.status, "url": _address("report", e)} for e in found
+        ]
+        return render(request, "reports/choose.html", {"key": key, "choices": choices})
+    return _page(request, found[0], run=None)
+
+
+@require_GET
+@needs(READ)
+def report_run(request: HttpRequest, key: str, run_id: int) -> HttpResponse:
+    """Show the report as one earlier run left it."""
+    experiment = _one(request, key)
+    run = selectors.run_of(experiment, run_id)
+    if run is None or run.status != AnalysisRun.Status.DONE:
+        raise Http404(f"Experiment '{key}' has no finished run {run_id}.")
+    return _page(request, experiment, run=run)
+
+
+@require_GET
+@needs(READ)
+def report_json(request: HttpRequest, key: str) -> HttpResponse:
+    """Download the public JSON document of a run; `?run=` names an earlier one."""
+    experiment = _one(request, key)
+    return JsonResponse(selectors.report_document(_run(request, experiment)), json_dumps_params={"indent": 2})
+
+
+@require_GET
+@needs(READ)
+def report_csv(request: HttpRequest, key: str) -> HttpResponse:
+    """Download the metrics of a run as CSV; `?run=` names an earlier one."""
+    experiment = _one(request, key)
+    text = csv_text(selectors.report_document(_run(request, experiment)))
+    headers = {"Content-Disposition": f'attachment; filename="{experiment.key}.csv"'}
+    return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@require_POST
+@needs(RUN)
+def analyse_now(request: HttpRequest, key: str) -> HttpResponse:
+    """Analyse at once and go back to the report."""
+    experiment = _one(request, key)
+    now = timezone.now()
+    try:
+        run = services.run_analysis(experiment=experiment, as_of=now, now=now)
+    except Refused as refused:
+        messages.error(request, f"{refused.message} {refused.advice}")
+    else:
+        if run.status == AnalysisRun.Status.DONE:
+            messages.success(request, f"Analysed just now, as run {run.pk}.")
+        else:
+            messages.error(request, "The analysis failed; the last good answer is still shown.")
+    return HttpResponseRedirect(_address("report", experiment))
+
+
+def _page(request: HttpRequest, experiment: Experiment, *, run: AnalysisRun | None) -> HttpResponse:
+    shown = selectors.report_input(experiment, now=timezone.now(), run=run)
+    asked = {} if run is None else {"run": run.pk}
+    context = {
+        "experiment": shown.experiment,
+        "run": shown.run,
+        "has_document": shown.document is not None,
+        "sections": _sections(shown),
+        "json_url": _address("report-json", experiment, **asked),
+        "csv_url": _address("report-csv", experiment, **asked),
+        "analyse_url": _address("report-analyse", experiment),
+        "may_analyse": experiment.started_at is not None and request.user.has_perm(RUN),
+    }
+    return render(request, "reports/report.html", context)
+
+
+def _sections(shown: ReportInput) -> list[dict[str, Any]]:
+    parts = []
+    for section in SECTIONS:
+        part = {"key": section.key, "title": section.title, "template": section.template, "failed": False, "view": None}
+        try:
+            part["view"] = section.build(shown)
+        except Exception:
+            # One part that breaks must not hide the verdict from people; the log gets the trace.
+            logger.exception("Section %s of experiment %s failed", section.key, shown.experiment.key)
+            part["failed"] = True
+        parts.append(part)
+    return parts
+
+
+def _experiments(request: HttpRequest, key: str) -> list[Experiment]:
+    found = selectors.experiments_called(key, site=request.GET.get("site") or None)
+    if not found:
+        raise Http404(f"There is no experiment '{key}'.")
+    return found
+
+
+def _one(request: HttpRequest, key: str) -> Experiment:
+    found = _experiments(request, key)
+    if len(found) > 1:
+        raise Http404(f"Several sites have an experiment '{key}': name one with ?site=.")
+    return found[0]
+
+
+def _run(request: HttpRequest, experiment: Experiment) -> AnalysisRun:
+    asked = request.GET.get("run", "")
+    run = selectors.run_of(experiment, int(asked)) if asked.isdecimal() else selectors.last_good_run(experiment)
+    if run is None or run.status != AnalysisRun.Status.DONE:
+        raise Http404(f"Experiment '{experiment.key}' has no such finished run.")
+    return run
+
+
+def _address(name: str, experiment: Experiment, **query: object) -> str:
+    query = {"site": experiment.site.key, **query}
+    return f"{reverse(name, args=[experiment.key])}?{urlencode(query)}"
