@@ -39,9 +39,13 @@ class Route:
 
 
 def _assignments(request: ClientRequest, now_us: int) -> Reply:
+    return handle_assignments(request, now_us=now_us, record_exposures=_record_exposures)
+
+
+def _record_exposures(**exposures: Any) -> object:
     from tracking.services import record_exposures
 
-    return handle_assignments(request, now_us=now_us, record_exposures=record_exposures)
+    return record_exposures(**exposures)
 
 
 def _events(request: ClientRequest, now_us: int) -> Reply:

@@ -206,7 +206,7 @@ take_uses = _live.take_uses
 
 def grant(token: str) -> KeyGrant | None:
     """Return what a key allows, or None for a key that is unknown or revoked."""
-    found = _live.current().grants.get(hash_token(token))
+    found = _live.current().grants.get(hash_token(token)) if token.isascii() else None
     return None if found is None or found.is_revoked else found
 
 
@@ -221,7 +221,8 @@ def authenticate(request: ClientRequest, *, needs_server: bool = False) -> KeyGr
     Raises: ApiError 401 for a missing, unknown or revoked key; 403 when a server key is needed, when a server key comes
     from a web page, or when the page's origin is not one of the site's.
     """
-    found = _live.current().grants.get(hash_token(_token(request)))
+    token = _token(request)
+    found = _live.current().grants.get(hash_token(token)) if token.isascii() else None
     if found is None:
         raise ApiError(
             401,
