@@ -19,7 +19,10 @@ MOST_VARIANTS = 50
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which columns to look at. `agrees` is a column, `auto` or `none`; `mapped` are columns that mean something else."""
+    """Which columns to look at. `agrees` is a column, `auto` or `none`; `mapped` are columns that mean something else.
+
+    Units: `latest`, the last moment that a row can have, in microseconds since 1970 UTC; later times are mistakes.
+    """
 
     event: str | None = None
     variant: str | None = None
@@ -28,6 +31,7 @@ class Question:
     mapped: frozenset[str] = frozenset()
     zone: tzinfo = UTC
     layout: str | None = None
+    latest: int | None = None
 
 
 @dataclass(slots=True)
@@ -111,6 +115,8 @@ def _widen(found: Profile, chunk: Chunk, question: Question) -> None:
 def _times(values: Iterable[object], question: Question) -> Iterator[int]:
     for value in values:
         try:
-            yield as_time(value, question.zone, question.layout)
+            time = as_time(value, question.zone, question.layout)
         except BadCell:
             continue
+        if time >= 0 and (question.latest is None or time <= question.latest):
+            yield time
