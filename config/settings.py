@@ -8,6 +8,7 @@ from celery.schedules import crontab
 from config.env import Environment
 from config.logs import logging_settings
 from config.secret_key import kept_secret_key
+from config.unfold import UNFOLD  # noqa: F401  read by django-unfold
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()

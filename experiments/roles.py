@@ -63,7 +63,7 @@ ROLES: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {
         "tracking": {"*": _VIEW},
         "reports": {"*": _VIEW},
         "auditlog": {"*": _VIEW},
-        "auth": {"user": _EDIT, "group": _EDIT},
+        "auth": {"user": _EDIT, "group": _VIEW},
     },
 }
 

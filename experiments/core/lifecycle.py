@@ -44,11 +44,28 @@ TRANSITIONS: tuple[Transition, ...] = (
 )
 
 # What may still change once the plan is frozen, and the sentence that says why the rest may not.
-EDITABLE_AFTER_START = frozenset({"name", "description", "owner", "tags", "traffic", "ends_at"})
+LABELS = frozenset({"name", "description", "owner", "tags"})
+EDITABLE_AFTER_START = LABELS | {"traffic", "ends_at"}
 FROZEN_REASON = (
     "This experiment has started, so its plan is frozen: changing it now would compare visitors who met different "
     "experiments. You may still change the traffic, the end date and add exploratory metrics; for anything else clone it."
 )
+OVER_REASON = (
+    "This experiment is over. Its name, description, owner and tags may change, and exploratory metrics may be added; "
+    "for anything else clone it."
+)
+
+
+def editable_fields(status: Status, *, is_started: bool) -> frozenset[str] | None:
+    """Return the fields that may change now; None means all of them."""
+    if not is_started:
+        return None
+    return EDITABLE_AFTER_START if status in (Status.RUNNING, Status.PAUSED) else LABELS
+
+
+def frozen_reason(status: Status) -> str:
+    """Return the sentence that says why the rest of a started experiment may not change."""
+    return FROZEN_REASON if status in (Status.RUNNING, Status.PAUSED) else OVER_REASON
 
 
 class TransitionRefused(Refused):

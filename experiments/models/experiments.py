@@ -18,6 +18,7 @@ from experiments.models.fields import (
     key_validator,
     label_key_validator,
     validate_object,
+    validate_storable,
     validate_text_list,
 )
 from experiments.models.layers import Holdout, Layer
@@ -175,7 +176,12 @@ class Variant(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(GRID)],
         help_text="Share of the participants; all weights add up to 100 %.",
     )
-    payload = models.JSONField(default=dict, blank=True, help_text="JSON handed to the client with the assignment.")
+    payload = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_storable],
+        help_text="JSON handed to the client with the assignment.",
+    )
     forced_visitors = models.JSONField(
         default=list,
         blank=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,9 +45,30 @@ def validate_time_zone(value: str) -> None:
         ) from error
 
 
+def validate_storable(value: Any) -> None:
+    """Refuse JSON that some database, browser or SDK could not hold: NaN, infinity, NUL and halves of characters."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValidationError(f"{value} is not a number that JSON knows.", code="not_json")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValidationError("The text holds half of a character.", code="not_text") from error
+        if "\0" in value:
+            raise ValidationError("The text holds a NUL character.", code="not_text")
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            validate_storable(key)
+            validate_storable(entry)
+    if isinstance(value, list):
+        for entry in value:
+            validate_storable(entry)
+
+
 def validate_text_list(value: Any) -> None:
     if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
         raise ValidationError('Write a JSON list of texts, for example ["a", "b"].', code="not_a_list_of_text")
+    validate_storable(value)
 
 
 def validate_origins(value: Any) -> None:
@@ -64,6 +86,7 @@ def validate_origins(value: Any) -> None:
 def validate_object(value: Any) -> None:
     if not isinstance(value, dict):
         raise ValidationError('Write a JSON object, for example {"country": "PT"}.', code="not_an_object")
+    validate_storable(value)
 
 
 def validate_property_filters(value: Any) -> None:
@@ -71,3 +94,4 @@ def validate_property_filters(value: Any) -> None:
         property_tests(value)
     except ValueError as error:
         raise ValidationError(str(error), code="property_filter_invalid") from error
+    validate_storable(value)

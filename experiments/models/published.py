@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -19,6 +21,10 @@ class FrozenPlan(models.Model):
 
     def __str__(self) -> str:
         return f"Plan {self.plan_hash[:12]}"
+
+    def get_additional_data(self) -> dict[str, Any]:
+        """Return whose history this row's changes belong to."""
+        return {"experiment": self.experiment_id}
 
 
 class PublishedRuleset(models.Model):

@@ -6,6 +6,7 @@ Every service takes `by`, the person who asked (None: a command or a task), for 
 from experiments.services.editing import (
     add_exploratory_metric,
     change_traffic,
+    delete_draft,
     save_draft_rows,
     save_experiment,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "close_due_experiments",
     "create_api_key",
     "create_site",
+    "delete_draft",
     "ensure_imported_experiment",
     "ensure_metric",
     "ensure_site",

@@ -9,19 +9,20 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from experiments.audit import acting
-from experiments.core.lifecycle import EDITABLE_AFTER_START, FROZEN_REASON
+from experiments.core.lifecycle import Status, editable_fields, frozen_reason
 from experiments.core.metrics import Role
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, ExperimentMetric, Metric, Variant
-from experiments.selectors.experiments import STARTED
+from experiments.selectors.experiments import STARTED, experiment_for_update
 from experiments.services.rulesets import publish_ruleset
 
 # Set by the services of the lifecycle only, never by editing.
 _LIFECYCLE_FIELDS = ("status", "salt", "started_at", "ended_at", "end_reason", "decision", "is_imported")
 
 
-def _frozen_error(names: Iterable[str]) -> Refused:
-    return Refused("plan_frozen", f"Not changed: {', '.join(sorted(names))}. {FROZEN_REASON}", "Clone the experiment.")
+def _frozen_error(names: Iterable[str], experiment: Experiment) -> Refused:
+    reason = frozen_reason(Status(experiment.status))
+    return Refused("plan_frozen", f"Not changed: {', '.join(sorted(names))}.", reason)
 
 
 @transaction.atomic
@@ -40,10 +41,11 @@ def save_experiment(*, experiment: Experiment, now: datetime, by: User | None = 
             f"{', '.join(touched)} cannot be edited.",
             "Use start, pause, resume, stop or archive.",
         )
-    if before is not None and before.is_started:
-        frozen = _changed(before, experiment) - EDITABLE_AFTER_START
+    if before is not None:
+        editable = editable_fields(Status(before.status), is_started=before.is_started)
+        frozen = set() if editable is None else _changed(before, experiment) - editable
         if frozen:
-            raise _frozen_error(frozen)
+            raise _frozen_error(frozen, before)
     with acting(by):
         experiment.save()
         publish_ruleset(site=experiment.site, now=now)
@@ -67,7 +69,7 @@ def save_draft_rows(
     with acting(by):
         for row in delete:
             if is_started:
-                raise _frozen_error([str(row)])
+                raise _frozen_error([str(row)], experiment)
             row.delete()
         # An old control gives way before a new one takes its place: the database holds one at a time.
         rows = sorted(save, key=lambda row: isinstance(row, Variant) and row.is_control)
@@ -78,7 +80,7 @@ def save_draft_rows(
             elif isinstance(row, ExperimentMetric) and row.pk is None:
                 add_exploratory_metric(experiment=experiment, metric=row.metric, by=by, reason=row.reason)
             else:
-                raise _frozen_error([str(row)])
+                raise _frozen_error([str(row)], experiment)
         publish_ruleset(site=experiment.site, now=now)
 
 
@@ -140,3 +142,21 @@ def add_exploratory_metric(
 def _changed(before: Experiment, after: Experiment) -> set[str]:
     fields = [f for f in Experiment._meta.concrete_fields if f.editable]
     return {f.name for f in fields if getattr(before, f.attname) != getattr(after, f.attname)}
+
+
+@transaction.atomic
+def delete_draft(*, experiment: Experiment, now: datetime, by: User | None = None) -> None:
+    """Delete an experiment that never started.
+
+    Raises: Refused with code `started_is_kept` for any other.
+    """
+    if experiment_for_update(experiment).is_started:
+        raise Refused(
+            "started_is_kept",
+            f"'{experiment.key}' has started, so it is never deleted: what was learnt and what went wrong belong together.",
+            "Stop and archive it instead.",
+        )
+    site = experiment.site
+    with acting(by):
+        experiment.delete()
+    publish_ruleset(site=site, now=now)

@@ -15,6 +15,7 @@ from experiments.core.keys import PREFIX_LENGTH, KeyKind, hash_token, new_token
 from experiments.core.refusal import Refused
 from experiments.models import ApiKey, Experiment, Holdout, Site
 from experiments.selectors.experiments import STARTED
+from experiments.services.rulesets import publish_ruleset
 
 
 @transaction.atomic
@@ -91,7 +92,7 @@ def note_key_use(*, uses: Mapping[int, datetime]) -> None:
 
 
 @transaction.atomic
-def save_holdout(*, holdout: Holdout, by: User | None = None) -> Holdout:
+def save_holdout(*, holdout: Holdout, now: datetime, by: User | None = None) -> Holdout:
     """Store an edited holdout.
 
     Raises: Refused with code `holdout_in_use` when its share changes while a started experiment names it.
@@ -107,4 +108,5 @@ def save_holdout(*, holdout: Holdout, by: User | None = None) -> Holdout:
         )
     with acting(by):
         holdout.save()
+        publish_ruleset(site=holdout.site, now=now)
         return holdout
