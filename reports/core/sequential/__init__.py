@@ -1,0 +1,1 @@
+"""Group-sequential testing: looking daily without finding more false winners than planned."""

@@ -1,0 +1,137 @@
+"""The default design: daily looks from day 7, O'Brien-Fleming-type efficacy, non-binding futility, whole weeks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import optimize, special
+
+from reports.core.progress import FIRST_LOOK_DAYS
+from reports.core.sequential.bounds import efficacy_bounds
+from reports.core.sequential.recursion import START, Paths, check_information, crossing_probabilities
+from reports.core.sequential.spending import spending_named
+
+DEFAULT_SPENDING = "LD-OBF"
+DEFAULT_FUTILITY = "HSD(-4)"
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A planned group-sequential test.
+
+    `drift` is the mean of z at the end that gives the planned power; `inflation` how many times the visitors of a test with
+    one look are needed at most; `expected_if_real` and `expected_if_null` how many on average. Futility bounds are advice:
+    type I error does not rest on them.
+
+    Shapes: `information`, `efficacy` and `futility` are (looks,).
+    """
+
+    information: tuple[float, ...]
+    efficacy: tuple[float, ...]
+    futility: tuple[float, ...]
+    drift: float
+    inflation: float
+    expected_if_real: float
+    expected_if_null: float
+
+
+@lru_cache(maxsize=256)
+def design(
+    information: tuple[float, ...],
+    *,
+    alpha: float,
+    power: float,
+    spending: str = DEFAULT_SPENDING,
+    futility: str | None = DEFAULT_FUTILITY,
+    is_one_sided: bool = False,
+) -> Design:
+    """Return bounds, drift and sizes of a test with looks at these fractions of the information.
+
+    The drift is the one at which the last futility bound meets the last efficacy bound (with futility), or at which the
+    test has the planned power (without).
+
+    Units: `alpha` two-sided unless `is_one_sided`. Source: Jennison & Turnbull (2000), chapters 4, 7 and 19; Hwang, Shih &
+    DeCani (1990). Checked against: gsDesign (R) snapshots; STATISTICS section 4.2.
+    """
+    levels = check_information(information)
+    upper = efficacy_bounds(information, alpha=alpha, spending=spending, is_one_sided=is_one_sided)
+    per_side = alpha if is_one_sided else alpha / 2
+    fixed = float(special.ndtri(1 - per_side) + special.ndtri(power))
+    none = (-np.inf,) * len(levels)
+
+    def missing(drift: float) -> float:
+        if futility is None:
+            return float(crossing_probabilities(information, none, upper, drift=drift).upper.sum()) - power
+        return upper[-1] - futility_bounds(levels, upper, beta=1 - power, spending=futility, drift=drift)[-1]
+
+    sign = 1.0 if futility is None else -1.0
+    drift = float(optimize.brentq(lambda d: sign * missing(d), 0.9 * fixed, 1.6 * fixed, xtol=1e-9))
+    lower = (
+        none
+        if futility is None
+        else (*futility_bounds(levels, upper, beta=1 - power, spending=futility, drift=drift)[:-1], upper[-1])
+    )
+    inflation = (drift / fixed) ** 2
+    return Design(
+        information=tuple(information),
+        efficacy=upper,
+        futility=tuple(lower),
+        drift=drift,
+        inflation=inflation,
+        expected_if_real=inflation * _expected_information(levels, lower, upper, drift),
+        expected_if_null=inflation * _expected_information(levels, lower, upper, 0.0),
+    )
+
+
+def futility_bounds(
+    information: Sequence[float], upper: Sequence[float], *, beta: float, spending: str, drift: float
+) -> list[float]:
+    """Return the z below which a look gives up, spending `beta` under `drift`.
+
+    The last one is where the remaining beta would be spent, whether or not it meets the efficacy bound.
+    """
+    spend = spending_named(spending)
+    paths: Paths = START
+    bounds: list[float] = []
+    spent = 0.0
+    for k, level in enumerate(information):
+        amount = spend(float(level), beta) - spent
+
+        def excess(bound: float, paths: Paths = paths, level: float = float(level), amount: float = amount) -> float:
+            return paths.probability_below(bound, level, drift) - amount
+
+        if excess(-38.0) > 0:
+            bound = -np.inf
+        elif excess(38.0) < 0:
+            bound = 38.0
+        else:
+            bound = float(optimize.brentq(excess, -38.0, 38.0, xtol=1e-10))
+        bounds.append(bound)
+        spent += amount
+        if k + 1 < len(information):
+            paths = paths.next(min(bound, upper[k]), upper[k], float(level), drift)
+    return bounds
+
+
+def _expected_information(
+    levels: Sequence[float], lower: Sequence[float], upper: Sequence[float], drift: float
+) -> float:
+    crossing = crossing_probabilities(levels, lower, upper, drift=drift)
+    stopped = (crossing.upper + crossing.lower)[:-1]
+    return float(stopped @ np.asarray(levels)[:-1] + (1 - stopped.sum()) * levels[-1])
+
+
+def look_days(horizon_days: int) -> tuple[int, ...]:
+    """Return the days with a look. Raises: ValueError unless the horizon is whole weeks."""
+    if horizon_days < FIRST_LOOK_DAYS or horizon_days % 7:
+        raise ValueError(f"A horizon is whole weeks, because weekdays differ; {horizon_days} days are not.")
+    return tuple(range(FIRST_LOOK_DAYS, horizon_days + 1))
+
+
+def default_design(horizon_days: int, *, alpha: float, power: float) -> Design:
+    """Return the default design of a horizon: a look each day from day 7, at an even flow of visitors."""
+    information = tuple(day / horizon_days for day in look_days(horizon_days))
+    return design(information, alpha=alpha, power=power)

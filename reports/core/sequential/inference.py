@@ -1,0 +1,120 @@
+"""Honest numbers after a sequential test: p-value, estimate and interval that know of the looks before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scipy import optimize, special
+
+from reports.core.methods.base import Interval
+from reports.core.sequential.bounds import efficacy_bounds
+from reports.core.sequential.recursion import START, Paths, check_information
+
+SMALLEST_P = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Stagewise:
+    """What a test that stopped says, ordered by stage. Units: `estimate` and the intervals are drifts.
+
+    A drift divided by the root of the full information is an effect; `repeated` is the interval that was valid at the look
+    itself, whatever happened afterwards.
+    """
+
+    p_one_sided: float
+    estimate: float
+    interval: Interval
+    repeated: Interval
+
+
+def stagewise(
+    information: Sequence[float], bounds: Sequence[float], *, stop_look: int, z: float, alpha: float
+) -> Stagewise:
+    """Return p-value, median-unbiased estimate and interval of a test that stopped at look `stop_look` (from 1) with `z`.
+
+    Units: `alpha` two-sided. Shapes: `information` and `bounds` (looks,), the looks up to the stop at least.
+    Source: Tsiatis, Rosner & Mehta (1984), Biometrics 40:797-803; Jennison & Turnbull (2000), chapter 8.
+    Checked against: a test with one look, where it is the ordinary answer; simulation of coverage.
+    """
+    levels = [float(i) for i in check_information(information)][:stop_look]
+    used = list(bounds)[:stop_look]
+    root = math.sqrt(levels[-1])
+    plain = z / root
+
+    def beyond(drift: float) -> float:
+        return _as_extreme(levels, used, z, drift)
+
+    return Stagewise(
+        p_one_sided=beyond(0.0),
+        estimate=_drift_where(beyond, 0.5, plain),
+        interval=Interval(_drift_where(beyond, alpha / 2, plain), _drift_where(beyond, 1 - alpha / 2, plain)),
+        repeated=Interval((z - used[-1]) / root, (z + used[-1]) / root),
+    )
+
+
+def _as_extreme(levels: Sequence[float], bounds: Sequence[float], z: float, drift: float) -> float:
+    """Return the probability of a stop upward before the last of these looks, or of at least `z` at it."""
+    paths: Paths = START
+    total = 0.0
+    for level, bound in zip(levels[:-1], bounds[:-1], strict=True):
+        total += paths.probability_above(bound, level, drift)
+        paths = paths.next(-bound, bound, level, drift)
+    return total + paths.probability_above(z, levels[-1], drift)
+
+
+def _drift_where(beyond: Callable[[float], float], probability: float, near: float) -> float:
+    low, high = near - 1.0, near + 1.0
+    while beyond(low) > probability:
+        low -= 2.0
+    while beyond(high) < probability:
+        high += 2.0
+    return float(optimize.brentq(lambda drift: beyond(drift) - probability, low, high, xtol=1e-9))
+
+
+def sequential_p(
+    information: Sequence[float],
+    z: Sequence[float],
+    *,
+    spending: str = "LD-OBF",
+    shares: Sequence[float] | None = None,
+) -> float:
+    """Return the smallest one-sided alpha whose upper bound these looks have crossed; 1 when none has.
+
+    It may be read at any look and goes into Holm's procedure like any p-value.
+
+    Shapes: all sequences (looks,). Source: Liu & Anderson (2008), JASA 103:1621-1630.
+    Checked against: bounds at the alpha it returns, which one look just touches.
+    """
+    if len(z) != len(information):
+        raise ValueError(f"There is one z per look: {len(z)} for {len(information)} looks.")
+
+    def beyond(log_alpha: float) -> float:
+        bounds = efficacy_bounds(
+            information, alpha=math.exp(log_alpha), spending=spending, shares=shares, is_one_sided=True
+        )
+        return max(value - bound for value, bound in zip(z, bounds, strict=True))
+
+    low, high = math.log(SMALLEST_P), math.log1p(-1e-9)
+    if beyond(high) < 0:
+        return 1.0
+    if beyond(low) >= 0:
+        return SMALLEST_P
+    return math.exp(float(optimize.brentq(beyond, low, high, xtol=1e-10)))
+
+
+def alphas_when_traffic_differs(
+    cumulative: Sequence[float], planned: float, *, alpha: float, spending: str = "LD-OBF"
+) -> list[float]:
+    """Return the two-sided alpha of each look for visitors that do not arrive as planned.
+
+    Alpha is spent by the share of the plan that is reached; the look at which the plan is reached or passed is the final
+    one and spends the rest, judged by the correlations of what was really collected. Later looks get none.
+
+    Shapes: `cumulative` (looks,). Source: Lan & DeMets (1989), Biometrics 45:1017-1020; STATISTICS section 4.2.
+    """
+    levels = check_information(cumulative)
+    shares = [min(1.0, float(n) / planned) for n in levels]
+    bounds = efficacy_bounds(levels.tolist(), alpha=alpha, spending=spending, shares=shares)
+    return [float(2 * special.ndtr(-bound)) for bound in bounds]
