@@ -14,8 +14,9 @@ LONGEST_SHOWN = 60
 YES = frozenset({"true", "t", "yes", "y"})
 NO = frozenset({"false", "f", "no", "n", "", "nan", "null", "none", "na"})
 
-# Unix times by size: before the year 5138 in seconds, in milliseconds, in microseconds, and beyond that in nanoseconds.
-_UNIX_SCALES = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (math.inf, 1e-3))
+# Unix times by size: up to the year 5138 in seconds, then in milliseconds, microseconds and nanoseconds. Each entry says
+# below which size it holds, and the microseconds as a fraction of the unit.
+_UNIX_UNITS = ((1e11, 1_000_000, 1), (1e14, 1_000, 1), (1e17, 1, 1), (1e20, 1, 1_000))
 
 
 class BadCell(ValueError):
@@ -80,10 +81,11 @@ def _microseconds(value: Any, zone: tzinfo, layout: str | None) -> int:
     if isinstance(value, bool):
         raise ValueError("A truth value is no time.")
     number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("Not a finite number.")
-    scale = next(scale for limit, scale in _UNIX_SCALES if abs(number) < limit)
-    return int(value) * int(scale) if scale >= 1 and number.is_integer() else int(number * scale)
+    unit = next((unit for unit in _UNIX_UNITS if abs(number) < unit[0]), None)
+    if unit is None:
+        raise ValueError("Too far from 1970 to be a time.")
+    _, times, parts = unit
+    return int(value) * times // parts if number.is_integer() else math.floor(number * times / parts)
 
 
 def _from_text(text: str) -> datetime | float | int:

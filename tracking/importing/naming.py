@@ -18,7 +18,7 @@ def key_from(name: str) -> str:
     is the same on every machine and in every order.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    key = _NOT_IN_A_KEY.sub("-", plain).strip("-").lstrip("._")
+    key = _NOT_IN_A_KEY.sub("-", plain).lstrip("._-").rstrip("-")
     if not key or len(key) > LONGEST:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         key = f"{key[: LONGEST - 9]}-{digest}" if key else f"n-{digest}"
