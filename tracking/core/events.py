@@ -15,7 +15,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Units: `time` (when it happened, after clock-skew correction) and `received` (when it arrived) in microseconds since
     1970 UTC. An exposure is an event named `$exposure` with `experiment` and `variant` properties; `$alias` with property
-    `alias` joins the identity named there to `visitor_id`.
+    `alias` joins the identity named there to `visitor_id`. `source` names the door it came through, such as `native`.
     """
 
     event_id: str
@@ -27,3 +27,4 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: float | None = None
     properties: dict[str, Any] = {}
     context: dict[str, Any] = {}
+    source: str = ""

@@ -1,0 +1,231 @@
+"""The reference store: everything in a dict, every answer by looking at every event. Slow, and right by looking at it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from typing import TypeGuard
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from experiments.core.metrics import Aggregate, Column, Comparator, PropertyTest
+from tracking.core.days import local_date
+from tracking.core.events import ALIAS, EXPOSURE, Event
+from tracking.core.identity import Identities, Link, resolve
+from tracking.core.timestamps import HOUR_US, day_from_iso, day_number, hours_to_us
+from tracking.core.totals import DailyExposures, EventNameSummary, ExposureCounts, TotalsRequest, VisitorTotals
+
+
+class MemoryStore:
+    """Events of this process only; for tests and as the oracle of the other stores."""
+
+    def __init__(self) -> None:
+        self._events: dict[tuple[str, int, str], Event] = {}
+
+    def load(self, site: str, events: Iterable[Event]) -> int:
+        new = 0
+        for event in events:
+            key = (site, day_number(event.time), event.event_id)
+            if key not in self._events:
+                self._events[key] = event
+                new += 1
+        return new
+
+    def count_events(self, *, site: str, event: str | None = None, visitor: str | None = None) -> int:
+        identities = self._identities(site)
+        return sum(
+            (event is None or one.name == event)
+            and (visitor is None or identities.of(one.visitor_id) == identities.of(visitor))
+            for one in self._of(site)
+        )
+
+    def count_exposures(
+        self, *, site: str, experiment: str, visitor: str | None = None, variant: str | None = None
+    ) -> int:
+        identities = self._identities(site)
+        pairs = {
+            (identities.of(one.visitor_id), one.properties["variant"])
+            for one in self._of(site)
+            if one.name == EXPOSURE
+            and one.properties["experiment"] == experiment
+            and (variant is None or one.properties["variant"] == variant)
+        }
+        return sum(visitor is None or who == identities.of(visitor) for who, _ in pairs)
+
+    def exposure_counts(self, request: TotalsRequest) -> ExposureCounts:
+        identities = self._identities(request.site, request.as_of)
+        exposures = self._exposures(request, identities)
+        planned = set(request.variants)
+        firsts = {who: first for who, met in exposures.items() if (first := _first(met, planned)) is not None}
+        seen = {who: {variant for _, variant in met} for who, met in exposures.items()}
+        times = [time for met in exposures.values() for time, variant in met if variant in planned]
+        groups = Counter(identities.representative.values())
+        visitors = Counter(variant for _, variant in firsts.values())
+        unknown = Counter(variant for variants in seen.values() for variant in variants - planned)
+        return ExposureCounts(
+            visitors={key: visitors[key] for key in request.variants},
+            in_several_variants=sum(len(variants & planned) > 1 for variants in seen.values()),
+            conflicting=sum(bool(variants - planned) for variants in seen.values()),
+            only_conflicting=sum(not variants & planned for variants in seen.values()),
+            linked_identities=sum(groups[who] > 1 for who in exposures),
+            daily=_daily(list(firsts.values()), request),
+            first_exposure=min(times, default=None),
+            last_exposure=max(times, default=None),
+            last_event=max((one.time for one in self._of(request.site) if one.time <= request.as_of), default=None),
+            unknown_variants=dict(sorted(unknown.items())),
+        )
+
+    def visitor_totals(self, request: TotalsRequest) -> VisitorTotals:
+        identities = self._identities(request.site, request.as_of)
+        exposures = self._exposures(request, identities)
+        firsts = {
+            who: first for who, met in exposures.items() if (first := _first(met, set(request.variants))) is not None
+        }
+        events: dict[str, list[Event]] = defaultdict(list)
+        for one in self._of(request.site):
+            if one.time <= request.as_of:
+                events[identities.of(one.visitor_id)].append(one)
+        return VisitorTotals(
+            variants=request.variants,
+            variant=np.array([request.variants.index(variant) for _, variant in firsts.values()], dtype=np.int8),
+            first_exposure=np.array([time for time, _ in firsts.values()], dtype=np.int64),
+            columns={
+                column.name: np.array(
+                    [_number(column, events[who], first) for who, (first, _) in firsts.items()], dtype=np.float64
+                )
+                for column in request.columns
+            },
+        )
+
+    def event_names(self, *, site: str) -> Sequence[EventNameSummary]:
+        identities = self._identities(site)
+        by_name: dict[str, list[Event]] = defaultdict(list)
+        for one in self._of(site):
+            by_name[one.name].append(one)
+        summaries = [
+            EventNameSummary(
+                name,
+                len(events),
+                len({identities.of(one.visitor_id) for one in events}),
+                min(one.time for one in events),
+                max(one.time for one in events),
+            )
+            for name, events in by_name.items()
+        ]
+        return sorted(summaries, key=lambda summary: (-summary.events, summary.name))
+
+    def erase_visitor(self, *, site: str, visitor: str) -> int:
+        group = self._identities(site).group(visitor)
+        gone = [
+            key
+            for key, one in self._events.items()
+            if key[0] == site
+            and (one.visitor_id in group or (one.name == ALIAS and one.properties.get("alias") in group))
+        ]
+        for key in gone:
+            del self._events[key]
+        return len(gone)
+
+    def drop_before(self, *, site: str, day: str) -> int:
+        gone = [key for key in self._events if key[0] == site and key[1] < day_from_iso(day)]
+        for key in gone:
+            del self._events[key]
+        return len(gone)
+
+    def _of(self, site: str) -> Iterator[Event]:
+        return (event for key, event in self._events.items() if key[0] == site)
+
+    def _identities(self, site: str, as_of: int | None = None) -> Identities:
+        return resolve(
+            Link(one.time, one.event_id, one.visitor_id, one.properties["alias"])
+            for one in self._of(site)
+            if one.name == ALIAS and (as_of is None or one.time <= as_of)
+        )
+
+    def _exposures(self, request: TotalsRequest, identities: Identities) -> dict[str, list[tuple[int, str]]]:
+        """Return (time, variant) of each visitor's exposures that the request takes in."""
+        found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for one in self._of(request.site):
+            if (
+                one.name == EXPOSURE
+                and one.properties["experiment"] == request.experiment
+                and one.time <= request.as_of
+                and (request.since is None or one.time >= request.since)
+                and (request.until is None or one.time < request.until)
+            ):
+                found[identities.of(one.visitor_id)].append((one.time, one.properties["variant"]))
+        return found
+
+
+def _first(met: list[tuple[int, str]], planned: set[str]) -> tuple[int, str] | None:
+    return min(((time, variant) for time, variant in met if variant in planned), default=None)
+
+
+def _number(column: Column, events: list[Event], first: int) -> float:
+    start = first + hours_to_us(column.start_hours)
+    end = None if column.end_hours is None else first + hours_to_us(column.end_hours)
+    counted = [
+        one
+        for one in events
+        if one.name == column.event
+        and one.time >= start
+        and (end is None or one.time < end)
+        and all(_passes(test, one) for test in column.where)
+    ]
+    if column.aggregate is Aggregate.COUNT:
+        return float(len(counted))
+    if column.aggregate is Aggregate.SUM:
+        return sum(_amount(column, one) for one in counted)
+    return min(((one.time - first) / HOUR_US for one in counted), default=float("nan"))
+
+
+def _amount(column: Column, event: Event) -> float:
+    if column.value_property is None:
+        return event.value or 0.0
+    value = event.properties.get(column.value_property)
+    return float(value) if _is_number(value) else 0.0
+
+
+def _passes(test: PropertyTest, event: Event) -> bool:
+    value = event.properties.get(test.name)
+    if test.comparator is Comparator.EQUALS:
+        return _is_equal(value, test.value)
+    if test.comparator is Comparator.NOT_EQUALS:
+        return not _is_equal(value, test.value)
+    if not (_is_number(value) and _is_number(test.value)):
+        return False
+    left, right = float(value), float(test.value)
+    return {
+        Comparator.GREATER: left > right,
+        Comparator.AT_LEAST: left >= right,
+        Comparator.LESS: left < right,
+        Comparator.AT_MOST: left <= right,
+    }[test.comparator]
+
+
+def _is_equal(value: object, wanted: str | float | bool) -> bool:
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return value is wanted
+    if _is_number(value) and _is_number(wanted):
+        return float(value) == float(wanted)
+    return isinstance(value, str) and value == wanted
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _daily(firsts: list[tuple[int, str]], request: TotalsRequest) -> DailyExposures:
+    zone = ZoneInfo(request.time_zone)
+    counts = Counter((local_date(time, zone), variant) for time, variant in firsts)
+    if not counts:
+        return DailyExposures((), ())
+    first: date = min(day for day, _ in counts)
+    last: date = max(day for day, _ in counts)
+    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return DailyExposures(
+        tuple(day.isoformat() for day in days),
+        tuple(tuple(counts[day, variant] for variant in request.variants) for day in days),
+    )
