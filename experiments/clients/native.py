@@ -74,7 +74,7 @@ def handle_assignments(
         {
             "visitor_id": question.visitor_id,
             "ruleset_version": ruleset.version if ruleset is not None else 0,
-            "assignments": {name: _document(answer) for name, answer in answers.items()},
+            "assignments": {name: answer.wire for name, answer in answers.items()},
         }
     )
 
@@ -210,16 +210,6 @@ def _expose(
             "The exposures could not be stored durably, so no variant is given.",
             "Try again shortly, or show the control and do not count the visitor.",
         ) from None
-
-
-def _document(answer: Assignment) -> dict[str, Any]:
-    return {
-        "variant": answer.variant,
-        "index": answer.index,
-        "payload": answer.payload,
-        "reason": answer.reason,
-        "in_experiment": answer.in_experiment,
-    }
 
 
 def _bad(code: str, message: str, advice: str) -> ApiError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Tools (curl, HTTP libraries, headless browsers) are left out on purpose: servers and tests call with them for people.
 _DECLARED = re.compile(
@@ -10,6 +11,7 @@ _DECLARED = re.compile(
 )
 
 
+@lru_cache(maxsize=4096)  # a site's visitors share few user agents
 def declares_bot(user_agent: str) -> bool:
     """Say whether a user agent names itself a robot, such as Googlebot. (Cubot makes telephones.)"""
     return _DECLARED.search(user_agent) is not None
