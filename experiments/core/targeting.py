@@ -39,21 +39,7 @@ def compile_condition(document: Any, saved_groups: SavedGroups | None = None) ->
     if not isinstance(document, Mapping):
         return _nobody
     tests = [_compile_entry(key, value, saved_groups or {}) for key, value in document.items()]
-    if not tests:
-        return _everybody
-    if len(tests) == 1:
-        return tests[0]
-    if len(tests) == 2:
-        first, second = tests
-        return lambda attributes: first(attributes) and second(attributes)
-
-    def every(attributes: Mapping[str, Any]) -> bool:
-        for test in tests:  # noqa: SIM110 - a generator would cost twice as much here
-            if not test(attributes):
-                return False
-        return True
-
-    return every
+    return _all_of(tests) if tests else _everybody
 
 
 def condition_problems(document: Any, path: str = "") -> tuple[str, ...]:
@@ -88,16 +74,48 @@ def _never(value: Any) -> bool:
     return False
 
 
+# A generator inside all() or any() costs more than the tests themselves, so both are written out.
+def _all_of(tests: Sequence[Callable[[Any], bool]]) -> Callable[[Any], bool]:
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        first, second = tests
+        return lambda value: first(value) and second(value)
+
+    def every(value: Any) -> bool:
+        for test in tests:  # noqa: SIM110
+            if not test(value):
+                return False
+        return True
+
+    return every
+
+
+def _any_of(tests: Sequence[Callable[[Any], bool]]) -> Callable[[Any], bool]:
+    if len(tests) == 2:
+        first, second = tests
+        return lambda value: first(value) or second(value)
+
+    def some(value: Any) -> bool:
+        for test in tests:  # noqa: SIM110
+            if test(value):
+                return True
+        return False
+
+    return some
+
+
 def _compile_entry(key: str, value: Any, groups: SavedGroups) -> Condition:
     if key in ("$or", "$nor", "$and"):
         if not isinstance(value, list):
             return _nobody
         parts = [compile_condition(part, groups) for part in value]
+        if not parts:
+            return _nobody if key == "$nor" else _everybody
         if key == "$and":
-            return lambda attributes: all(part(attributes) for part in parts)
-        if key == "$nor":
-            return lambda attributes: bool(parts) and not any(part(attributes) for part in parts)
-        return lambda attributes: not parts or any(part(attributes) for part in parts)
+            return _all_of(parts)
+        any_part = _any_of(parts)
+        return any_part if key == "$or" else (lambda attributes: not any_part(attributes))
     if key == "$not":
         inner = compile_condition(value, groups)
         return lambda attributes: not inner(attributes)
@@ -131,9 +149,7 @@ def compile_value_test(expected: Any, groups: SavedGroups) -> ValueTest:
     if not _is_operator_object(expected):
         return _compile_literal(expected)
     tests = [OPERATORS[name](operand, groups) if name in OPERATORS else _never for name, operand in expected.items()]
-    if len(tests) == 1:
-        return tests[0]
-    return lambda value: all(test(value) for test in tests)
+    return _all_of(tests)
 
 
 def _compile_literal(expected: Any) -> ValueTest:
@@ -144,6 +160,18 @@ def _compile_literal(expected: Any) -> ValueTest:
     if expected is None:
         return lambda value: value is None
     return lambda value: deep_equal(value, expected)
+
+
+def _compile_equal(expected: Any, groups: SavedGroups) -> ValueTest:
+    if isinstance(expected, str):
+        return lambda value: bool(value == expected)  # a text equals nothing but a text; no need to compare the kinds
+    return lambda value: same_value(value, expected)
+
+
+def _compile_unequal(expected: Any, groups: SavedGroups) -> ValueTest:
+    if isinstance(expected, str):
+        return lambda value: bool(value != expected)
+    return lambda value: not same_value(value, expected)
 
 
 def _compile_order(compare: Callable[[Any, Any], bool]) -> Callable[[Any, SavedGroups], ValueTest]:
@@ -262,8 +290,8 @@ def _compile_not(expected: Any, groups: SavedGroups) -> ValueTest:
 
 
 OPERATORS: dict[str, Callable[[Any, SavedGroups], ValueTest]] = {
-    "$eq": lambda expected, groups: lambda value: same_value(value, expected),
-    "$ne": lambda expected, groups: lambda value: not same_value(value, expected),
+    "$eq": _compile_equal,
+    "$ne": _compile_unequal,
     "$lt": _compile_order(operator.lt),
     "$lte": _compile_order(operator.le),
     "$gt": _compile_order(operator.gt),
