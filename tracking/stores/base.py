@@ -18,35 +18,53 @@ __all__ = ["DailyExposures", "EventNameSummary", "EventStore", "ExposureCounts",
 
 
 class EventStore(Protocol):
-    """Where accepted events live. Reading is promised here; how events get in is each store's `load`."""
+    """Where accepted events live. Reading is promised here; how events get in is each store's `load`.
+
+    Every answer sees all events acknowledged before the question was asked, each exactly once. Sites never see each
+    other's events. A visitor is a visitor id together with the identities linked to it by `$alias` events
+    (`tracking.core.identity`): the order in which these arrived makes no difference.
+
+    A property test compares like with like: numbers with numbers, texts with texts, true and false with themselves.
+    `1` equals `1.0` and is not `true`; only numbers have an order; null and missing fail every test but `ne`, and so does a
+    value of another type.
+    """
 
     def load(self, site: str, events: Iterable[Event]) -> int:
         """Add events and return how many were new.
 
-        An event whose `event_id` the store already holds for the same site and event day changes nothing. Loading the same
-        events twice, in any order and in any split, leaves the same store.
+        An event whose `event_id` the store already holds for the same site and event day (UTC) changes nothing. Loading
+        the same events twice, in any order and in any split, leaves the same store. Of different events that share an id
+        and a day, exactly one stays, whole.
         """
         ...
 
     def count_events(self, *, site: str, event: str | None = None, visitor: str | None = None) -> int:
-        """Count events by name and visitor; None means any. A visitor's linked identities count as that visitor."""
+        """Count events by name and visitor; None means any, reserved names included."""
         ...
 
     def count_exposures(
         self, *, site: str, experiment: str, visitor: str | None = None, variant: str | None = None
     ) -> int:
-        """Count distinct (visitor, variant) pairs of an experiment, linked identities taken as one visitor."""
+        """Count distinct (visitor, variant) pairs of an experiment, whatever its plan says of the variant."""
         ...
 
     def exposure_counts(self, request: TotalsRequest) -> ExposureCounts:
-        """Return the exposures by variant, by day and by cleanliness; unknown experiments have zero visitors."""
+        """Return the exposures by variant, by day and by cleanliness; unknown experiments have zero visitors.
+
+        Exposures from `since` on, before `until` and not after `as_of` count; aliases not after `as_of` link. `daily` has
+        every local day from the first first exposure to the last one, days without any included. `linked_identities` are
+        exposed visitors known by more than one id. `first_exposure` and `last_exposure` are times of planned variants;
+        `last_event` is the time of the site's last event of any kind not after `as_of`. `unknown_variants` counts the
+        visitors of each variant that the plan does not know.
+        """
         ...
 
     def visitor_totals(self, request: TotalsRequest) -> VisitorTotals:
         """Return one row per visitor with a planned exposure, in the variant of the first one.
 
-        First means earliest time, then smallest variant key. Linked identities are one visitor. A visitor without events
-        has 0 in COUNT and SUM columns and NaN in FIRST_HOURS.
+        First means earliest time, then smallest variant key, among the exposures that `exposure_counts` counts. A visitor
+        without events has 0 in COUNT and SUM columns and NaN in FIRST_HOURS. In SUM an event without a value adds 0, and
+        so does a `value_property` that is no number. Windows are rounded to whole microseconds by `hours_to_us`.
         """
         ...
 
@@ -55,7 +73,7 @@ class EventStore(Protocol):
         ...
 
     def erase_visitor(self, *, site: str, visitor: str) -> int:
-        """Delete every event of a visitor and of the identities linked to it; return how many were deleted."""
+        """Delete every event of a visitor and every alias that names it; return how many were deleted."""
         ...
 
     def drop_before(self, *, site: str, day: str) -> int:

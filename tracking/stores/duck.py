@@ -13,6 +13,7 @@ import duckdb
 
 MEMORY_LIMIT = "600MB"
 THREADS = 2
+_MOST_ENGINES = 4  # one is enough for a process; tests have a folder each
 
 _engines: dict[tuple[int, Path], duckdb.DuckDBPyConnection] = {}
 _lock = threading.Lock()
@@ -29,6 +30,8 @@ def session(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with _lock:
         engine = _engines.get(key)
         if engine is None:
+            while len(_engines) >= _MOST_ENGINES:
+                _engines.pop(next(iter(_engines)))
             scratch.mkdir(parents=True, exist_ok=True)
             engine = _engines[key] = duckdb.connect(
                 ":memory:",
