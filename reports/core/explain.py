@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from experiments.core.metrics import Direction
-from reports.core.methods.base import Comparison, Interval, Lift
+from reports.core.methods.base import Interval, Lift, NotComputable
 from reports.core.methods.noninferiority import GuardrailOutcome, GuardrailResult
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
-from reports.core.results import MetricResult
+from reports.core.results import MetricResult, VariantComparison
 
 
 def percent(share: float) -> str:
@@ -51,24 +51,50 @@ def likely(interval: Interval) -> str:
     return f"likely {percent(interval.low)} to {percent(interval.high)}"
 
 
-def change(comparison: Comparison) -> str:
-    """Write how much changed, relative where that makes sense, with its uncertainty."""
-    if isinstance(comparison.lift, Lift) and math.isfinite(comparison.lift.value):
-        return f"{percent(comparison.lift.value)} ({likely(comparison.lift.interval)})"
-    low, high = comparison.interval.low, comparison.interval.high
-    return f"{comparison.effect:+.4g} (likely {low:+.4g} to {high:+.4g}, in the metric's own unit)"
+def change(comparison: VariantComparison) -> str:
+    """Write how much changed, relative where that makes sense, with its uncertainty.
+
+    Of a test that crossed its bound the numbers that know of the earlier looks are given: the plain ones flatter a winner.
+    """
+    stopped, result = comparison.stopped, comparison.result
+    if stopped is not None and stopped.lift is not None and stopped.lift_interval is not None:
+        return f"{percent(stopped.lift)} ({likely(stopped.lift_interval)})"
+    if stopped is not None:
+        return _absolute(stopped.effect, stopped.interval)
+    if isinstance(result, NotComputable):
+        return result.detail
+    if isinstance(result.lift, Lift) and math.isfinite(result.lift.value):
+        return f"{percent(result.lift.value)} ({likely(result.lift.interval)})"
+    return _absolute(result.effect, result.interval)
 
 
-def better(metric: MetricResult, comparison: Comparison) -> str:
+def _absolute(effect: float, interval: Interval) -> str:
+    return f"{effect:+.4g} (likely {interval.low:+.4g} to {interval.high:+.4g}, in the metric's own unit)"
+
+
+def changed(metric: MetricResult, comparison: VariantComparison) -> str:
+    """Write a metric with its change, for use inside a sentence."""
+    return f"'{metric.name}' {change(comparison)}"
+
+
+def better(metric: MetricResult, comparison: VariantComparison) -> str:
     return f"'{metric.name}' is better: {change(comparison)}."
 
 
-def worse(metric: MetricResult, comparison: Comparison) -> str:
+def worse(metric: MetricResult, comparison: VariantComparison) -> str:
     return f"'{metric.name}' is worse: {change(comparison)}."
 
 
-def open_effect(metric: MetricResult, comparison: Comparison) -> str:
-    return f"'{metric.name}' is not clear: {change(comparison)}."
+def open_effect(metric: MetricResult, comparison: VariantComparison) -> str:
+    text = f"'{metric.name}' is not clear: {change(comparison)}."
+    if comparison.is_unlikely_to_win:
+        text += " A win is unlikely by the planned end."
+    return text
+
+
+def listed(phrases: Sequence[str]) -> str:
+    """Write phrases one after the other: 'x', 'x and y', 'x, y and z'."""
+    return phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + " and " + phrases[-1]
 
 
 def ruled_out(guardrail: GuardrailResult) -> str:
@@ -134,26 +160,26 @@ def invalid(titles: Sequence[str]) -> str:
 
 
 def ship(variant: str, wins: Sequence[str], guards: Sequence[str]) -> str:
-    text = f"Ship '{variant}': {names(wins)} improved"
-    return (
-        f"{text} and {names(guards)} {'is' if len(guards) == 1 else 'are'} shown to be safe." if guards else f"{text}."
-    )
+    text = f"Ship '{variant}': better in {listed(wins)}"
+    if not guards:
+        return f"{text}."
+    return f"{text}, and {names(guards)} {'is' if len(guards) == 1 else 'are'} shown to be safe."
 
 
 def harm(variant: str, losses: Sequence[str]) -> str:
-    return f"Do not ship '{variant}': {names(losses)} got worse."
+    return f"Do not ship '{variant}': worse in {listed(losses)}."
 
 
 def conflict(variant: str, wins: Sequence[str], losses: Sequence[str]) -> str:
     return (
-        f"Do not ship '{variant}': {names(wins)} improved but {names(losses)} got worse. More visitors take the step, and "
-        "fewer of them reach the goal; check for a promise that the next page does not keep, or accidental clicks."
+        f"Do not ship '{variant}': better in {listed(wins)}, but worse in {listed(losses)}. Look for a promise that the next "
+        "page does not keep, accidental clicks, or a tracking fault."
     )
 
 
 def promising(variant: str, wins: Sequence[str], unproven: Sequence[str], *, is_final: bool) -> str:
     tail = (
-        "If you ship, keep a part of the visitors on the control and go on measuring."
+        "If you ship it, keep a part of the visitors on the control and go on measuring."
         if is_final
         else "Keep it running: the goal itself has to be shown safe."
     )
@@ -162,7 +188,14 @@ def promising(variant: str, wins: Sequence[str], unproven: Sequence[str], *, is_
         if unproven
         else "no macro conversion is measured"
     )
-    return f"'{variant}' looks promising but is not proven: {names(wins)} improved, {what}. {tail}"
+    return f"'{variant}' is promising but not proven: better in {listed(wins)}, yet {what}. {tail}"
+
+
+def unlikely(variant: str) -> str:
+    return (
+        f"'{variant}' is unlikely to win by the planned end: stop and use the traffic for another idea. You may go on all the "
+        "same; the risk of a false win does not grow."
+    )
 
 
 def no_decision_yet(variant: str, progress: Progress) -> str:
@@ -182,25 +215,30 @@ def inconclusive(variant: str) -> str:
     return f"There are too few data to say anything about '{variant}', and the planned time is over: keep the control."
 
 
-def bounds(metric: MetricResult, comparison: Comparison) -> str:
-    """Write what an unclear result does rule out."""
-    if not isinstance(comparison.lift, Lift):
+def bounds(metric: MetricResult, comparison: VariantComparison) -> str:
+    """Write what an unclear result does rule out; nothing where there is no relative effect."""
+    result = comparison.result
+    if isinstance(result, NotComputable) or not isinstance(result.lift, Lift):
         return ""
-    low, high = comparison.lift.interval.low, comparison.lift.interval.high
+    low, high = result.lift.interval.low, result.lift.interval.high
     if math.isinf(high):
         return f"The data rule out changes of '{metric.name}' below {percent(low)}, and none above."
     return f"The data rule out changes of '{metric.name}' beyond {percent(low)} and {percent(high)}."
 
 
-def waits_for_horizon(progress: Progress) -> str:
-    if progress.horizon_at is None:
-        return (
-            "The plan has no end, so there is no time at which chance findings from repeated looks would be held down."
+def waits_for_horizon(metric: MetricResult, progress: Progress) -> str:
+    """Write why a metric decides nothing at this look."""
+    if metric.planned.metric.window_hours is None:
+        when = (
+            f"on {day(progress.horizon_at)}" if progress.horizon_at is not None else "at the end, and the plan has none"
         )
-    return (
-        f"The planned look is on {day(progress.horizon_at)}. Deciding on a lucky day before it would find false winners in more "
-        "than one of four experiments without any effect."
-    )
+        return f"'{metric.name}' has no conversion window, so what earlier visitors do keeps growing: it decides once, {when}."
+    if progress.horizon_at is None and progress.planned_visitors is None:
+        return (
+            f"'{metric.name}' cannot decide: the plan has neither a horizon nor a number of visitors, so there is no way to hold "
+            "down chance findings from repeated looks."
+        )
+    return f"'{metric.name}' has too few visitors whose conversion window has passed."
 
 
 def several(parts: Sequence[str]) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.core.plan import AnalysisPlan
 
 FIRST_LOOK_DAYS = 7
@@ -26,6 +29,7 @@ class Progress:
     """Where the experiment stands.
 
     `is_single_look` marks an imported, finished experiment: it is analysed once, at a fixed horizon, whenever that is.
+    `final_day` is the day of the final look, once it has come: the horizon, or the first look with the planned visitors.
     Units: `days` whole days since the start (0 when it is unknown); `planned_visitors` all variants together.
     """
 
@@ -36,10 +40,28 @@ class Progress:
     visitors: int
     planned_visitors: int | None
     is_single_look: bool
+    final_day: int | None = None
 
     @property
     def is_before_first_look(self) -> bool:
         return not self.is_single_look and self.days < FIRST_LOOK_DAYS
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the planned amount of data is in; what comes later changes nothing any more."""
+        return self.is_single_look or self.final_day is not None
+
+    @property
+    def look_day(self) -> int:
+        """The day of the latest look."""
+        return self.days if self.final_day is None else self.final_day
+
+    @property
+    def cut_at(self) -> datetime:
+        """The moment up to which visitors count: the latest look, so that the time of day of an analysis is no extra look."""
+        if self.is_single_look or self.is_before_first_look or self.started_at is None:
+            return self.as_of
+        return self.started_at + self.look_day * ONE_DAY
 
     @property
     def horizon_at(self) -> datetime | None:
@@ -48,18 +70,8 @@ class Progress:
         return self.started_at + self.horizon_days * ONE_DAY
 
     @property
-    def is_final(self) -> bool:
-        """Whether the planned amount of data is in; a look from here on spends what is left of alpha."""
-        if self.is_single_look:
-            return True
-        if self.is_before_first_look:
-            return False
-        has_ended = self.horizon_at is not None and self.as_of >= self.horizon_at
-        return has_ended or (self.planned_visitors is not None and self.visitors >= self.planned_visitors)
-
-    @property
     def next_look_at(self) -> datetime | None:
-        """The next time of day at which the verdict may change; None when it may not any more or nobody knows."""
+        """The next time at which the verdict may change; None when it may not any more or nobody knows."""
         if self.is_final or self.started_at is None:
             return None
         return self.started_at + max(self.days + 1, FIRST_LOOK_DAYS) * ONE_DAY
@@ -76,17 +88,34 @@ class Progress:
         return 1.0
 
 
-def progress_of(plan: AnalysisPlan, *, visitors: int, as_of: datetime) -> Progress:
-    """Return the progress of a plan with so many exposed visitors. Raises: ValueError for a time without a zone."""
+def progress_of(plan: AnalysisPlan, *, first_exposures: NDArray[np.int64], as_of: datetime) -> Progress:
+    """Return the progress of a plan whose visitors were first exposed at these times.
+
+    Shapes: (visitors,). Units: microseconds since 1970 UTC. Raises: ValueError for an `as_of` without a time zone.
+    """
     if as_of.tzinfo is None:
         raise ValueError(f"as_of needs a time zone, {as_of.isoformat()} has none.")
-    days = (as_of - plan.started_at) // ONE_DAY if plan.started_at is not None else 0
+    days = max((as_of - plan.started_at) // ONE_DAY, 0) if plan.started_at is not None else 0
     return Progress(
         as_of=as_of,
         started_at=plan.started_at,
         horizon_days=plan.horizon_days,
-        days=max(days, 0),
-        visitors=visitors,
+        days=days,
+        visitors=len(first_exposures),
         planned_visitors=plan.planned_visitors,
         is_single_look=plan.is_imported,
+        final_day=_final_day(plan, first_exposures, days),
     )
+
+
+def _final_day(plan: AnalysisPlan, first_exposures: NDArray[np.int64], days: int) -> int | None:
+    """Return the first look at which the horizon or the planned number of visitors is reached; None while there is none."""
+    if plan.is_imported or plan.started_at is None:
+        return None
+    for day in range(FIRST_LOOK_DAYS, days + 1):
+        if plan.horizon_days is not None and day >= plan.horizon_days:
+            return day
+        seen = np.count_nonzero(first_exposures <= microseconds(plan.started_at + day * ONE_DAY))
+        if plan.planned_visitors is not None and seen >= plan.planned_visitors:
+            return day
+    return None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from experiments.core.metric_kinds.base import StatisticKind
-from experiments.core.metrics import Conversion, Direction
+from experiments.core.metrics import Conversion, Direction, Role
 from experiments.core.plan import PlannedMetric
 from reports.core.methods.base import Comparison, Interval, NotComputable
 from reports.core.methods.noninferiority import GuardrailResult
 from reports.core.statistics import Statistic
+
+# The roles on which a win may be claimed.
+SUCCESS_ROLES = (Role.PRIMARY, Role.PROXY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +30,60 @@ class VariantValue:
     interval: Interval | None
 
 
+class Claim(StrEnum):
+    """What may be claimed of a treatment in one metric, with all looks and all metrics taken into account."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at one comparison.
+
+    `bound` is the efficacy bound of z (harm lies at its negative); `futility` the z below which a win is unlikely.
+    Units: `information` is the share of the planned data, `day` days since the start.
+    """
+
+    day: int
+    information: float
+    z: float
+    bound: float
+    futility: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What a test says that crossed its bound: numbers that know of the looks before, in the metric's own unit.
+
+    `lift` is None where a relative effect makes no sense.
+    """
+
+    day: int
+    p_value: float
+    effect: float
+    interval: Interval
+    lift: float | None
+    lift_interval: Interval | None
+
+
 @dataclass(frozen=True, slots=True)
 class VariantComparison:
     """One treatment against the control in one metric.
 
-    `adjusted_p_value` is Holm's over all success metrics and treatments, None for metrics that no success is claimed on.
+    `adjusted_p_value` is Holm's over all success metrics and treatments (of sequential p-values while the experiment runs),
+    None for metrics that no success is claimed on. `looks` are the looks so far of a running experiment.
     """
 
     variant: str
     result: Comparison | NotComputable
     guardrail: GuardrailResult | None = None
     adjusted_p_value: float | None = None
+    claim: Claim = Claim.OPEN
+    looks: tuple[Look, ...] = ()
+    stopped: Stopped | None = None
+    is_unlikely_to_win: bool = False
 
 
 @dataclass(frozen=True, slots=True)

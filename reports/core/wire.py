@@ -16,7 +16,7 @@ from reports.core.health import Finding
 from reports.core.methods import METHODS
 from reports.core.methods.base import Comparison, Lift, NotComputable
 from reports.core.methods.noninferiority import GuardrailResult
-from reports.core.results import MetricResult, VariantComparison, VariantValue
+from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic
 from tracking.core.totals import ExposureCounts
 
@@ -65,6 +65,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         "horizon_at": progress.horizon_at.isoformat() if progress.horizon_at else None,
         "next_look_at": progress.next_look_at.isoformat() if progress.next_look_at else None,
         "days": progress.days,
+        "cut_at": progress.cut_at.isoformat(),
         "is_final": progress.is_final,
         "is_imported": plan.is_imported,
         "verdict": _verdict(analysis.verdict),
@@ -177,6 +178,12 @@ def _comparison(comparison: VariantComparison) -> dict[str, Any]:
         document |= _compared(result)
         if comparison.adjusted_p_value is not None:
             document["adjusted_p_value"] = comparison.adjusted_p_value
+            document["claim"] = comparison.claim.value
+            document["is_unlikely_to_win"] = comparison.is_unlikely_to_win
+    if comparison.looks:
+        document["looks"] = [_look(look) for look in comparison.looks]
+    if comparison.stopped is not None:
+        document["stopped"] = _stopped(comparison.stopped)
     if comparison.guardrail is not None:
         document["guardrail"] = _guardrail(comparison.guardrail)
     return document
@@ -203,6 +210,30 @@ def _compared(result: Comparison) -> dict[str, Any]:
         "degrees_of_freedom": result.degrees_of_freedom,
         "method": result.method,
         "method_label": _LABELS.get(result.method, result.method),
+    }
+
+
+def _look(look: Look) -> dict[str, Any]:
+    return {
+        "day": look.day,
+        "information": look.information,
+        "z": _number(look.z),
+        "bound": _number(look.bound),
+        "futility": None if look.futility is None else _number(look.futility),
+    }
+
+
+def _stopped(stopped: Stopped) -> dict[str, Any]:
+    lift = stopped.lift_interval
+    return {
+        "day": stopped.day,
+        "p_value": stopped.p_value,
+        "effect": stopped.effect,
+        "ci_low": stopped.interval.low,
+        "ci_high": stopped.interval.high,
+        "lift": stopped.lift,
+        "lift_ci_low": lift.low if lift else None,
+        "lift_ci_high": lift.high if lift else None,
     }
 
 

@@ -9,6 +9,7 @@ from reports.core.decision import VerdictState
 from reports.core.health import Severity
 from reports.core.methods.base import Blocker
 from reports.core.methods.noninferiority import GuardrailOutcome
+from reports.core.results import Claim
 
 Schema = dict[str, Any]
 
@@ -106,6 +107,34 @@ GUARDRAIL = _object(
     description="Non-inferiority with a relative margin; `ruled_out_worsening` 0.2 means only a drop above 20 % is ruled out.",
 )
 
+LOOK = _object(
+    {
+        "day": COUNT,
+        "information": NUMBER,
+        "z": NULLABLE_NUMBER,
+        "bound": NULLABLE_NUMBER,
+        "futility": NULLABLE_NUMBER,
+    },
+    description=(
+        "One look: `information` is the share of the planned data, `bound` the z that claims a difference (null: none can yet), "
+        "`futility` the z below which a win is unlikely."
+    ),
+)
+
+STOPPED = _object(
+    {
+        "day": COUNT,
+        "p_value": SHARE,
+        "effect": NUMBER,
+        "ci_low": NUMBER,
+        "ci_high": NUMBER,
+        "lift": NULLABLE_NUMBER,
+        "lift_ci_low": NULLABLE_NUMBER,
+        "lift_ci_high": NULLABLE_NUMBER,
+    },
+    description="The look that crossed its bound: stage-wise p-value, median-unbiased estimate and interval.",
+)
+
 COMPUTED = _object(
     {
         "variant": TEXT,
@@ -120,6 +149,10 @@ COMPUTED = _object(
         "z": NULLABLE_NUMBER,
         "p_value": SHARE,
         "adjusted_p_value": SHARE,
+        "claim": _choice(Claim),
+        "is_unlikely_to_win": TRUTH,
+        "looks": _list(LOOK),
+        "stopped": STOPPED,
         "alpha": SHARE,
         "standard_error": NULLABLE_NUMBER,
         "degrees_of_freedom": NULLABLE_NUMBER,
@@ -127,13 +160,24 @@ COMPUTED = _object(
         "method_label": TEXT,
         "guardrail": GUARDRAIL,
     },
-    optional=("lift_not_computable", "adjusted_p_value", "guardrail"),
-    description="A treatment against the control; a null named in `unbounded` is infinite.",
+    optional=(
+        "lift_not_computable",
+        "adjusted_p_value",
+        "claim",
+        "is_unlikely_to_win",
+        "looks",
+        "stopped",
+        "guardrail",
+    ),
+    description=(
+        "A treatment against the control; a null named in `unbounded` is infinite. While an experiment runs, `alpha` is the "
+        "level of the current look. `claim` and `adjusted_p_value` take every look, success metric and treatment into account."
+    ),
 )
 
 BLOCKED = _object(
-    {"variant": TEXT, "not_computable": NOT_COMPUTABLE, "guardrail": GUARDRAIL},
-    optional=("guardrail",),
+    {"variant": TEXT, "not_computable": NOT_COMPUTABLE, "looks": _list(LOOK), "guardrail": GUARDRAIL},
+    optional=("looks", "guardrail"),
     description="A comparison that could not be made, with the reason.",
 )
 
@@ -185,6 +229,7 @@ REPORT_SCHEMA: Schema = {
             "horizon_at": NULLABLE_MOMENT,
             "next_look_at": NULLABLE_MOMENT,
             "days": COUNT,
+            "cut_at": MOMENT,
             "is_final": TRUTH,
             "is_imported": TRUTH,
             "verdict": VERDICT,

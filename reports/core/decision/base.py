@@ -12,7 +12,7 @@ from experiments.core.metrics import Role
 from experiments.core.plan import AnalysisPlan
 from reports.core.health.base import Finding, Severity
 from reports.core.progress import Progress
-from reports.core.results import MetricResult
+from reports.core.results import SUCCESS_ROLES, MetricResult
 
 
 class VerdictState(StrEnum):
@@ -81,7 +81,7 @@ class Evidence:
     @property
     def successes(self) -> tuple[MetricResult, ...]:
         """The metrics that a win may be claimed on."""
-        return tuple(m for m in self.metrics if m.planned.role in (Role.PRIMARY, Role.PROXY))
+        return tuple(m for m in self.metrics if m.planned.role in SUCCESS_ROLES)
 
     @property
     def guardrails(self) -> tuple[MetricResult, ...]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from reports.core import explain
 from reports.core.decision.base import Evidence, Reason, TreatmentVerdict, Verdict, VerdictState
-from reports.core.methods.base import Comparison, NotComputable
+from reports.core.methods.base import NotComputable
 from reports.core.methods.noninferiority import GuardrailResult
-from reports.core.results import MetricResult, VariantComparison
+from reports.core.results import Claim, MetricResult
 
 LEAST_CONVERSIONS = 5
 
@@ -20,8 +20,8 @@ PRECEDENCE: tuple[VerdictState, ...] = (
     VerdictState.HARM,
     VerdictState.PROMISING_MACRO_UNPROVEN,
     VerdictState.NO_DECISION_YET,
-    VerdictState.INCONCLUSIVE,
     VerdictState.NO_EFFECT,
+    VerdictState.INCONCLUSIVE,
 )
 
 
@@ -40,6 +40,15 @@ class Case:
     def is_macro_judged(self) -> bool:
         """Whether the goal itself has been won or shown safe; without that a micro win is never a win."""
         return any(m.is_macro for m in (*self.wins, *self.safe))
+
+    @property
+    def is_futile(self) -> bool:
+        """Whether every success metric that is watched has fallen below its futility bound."""
+        watched = [m.comparison_of(self.variant) for m in self.evidence.successes if m.is_decisive]
+        return bool(watched) and all(c.is_unlikely_to_win for c in watched)
+
+    def changes(self, metrics: tuple[MetricResult, ...]) -> list[str]:
+        return [explain.changed(m, m.comparison_of(self.variant)) for m in metrics]
 
     @property
     def has_data(self) -> bool:
@@ -63,20 +72,25 @@ RULES: tuple[Rule, ...] = (
     Rule(
         VerdictState.CONFLICT,
         lambda c: bool(c.wins and c.losses),
-        lambda c: explain.conflict(c.variant, _names(c.wins), _names(c.losses)),
+        lambda c: explain.conflict(c.variant, c.changes(c.wins), c.changes(c.losses)),
     ),
-    Rule(VerdictState.HARM, lambda c: bool(c.losses), lambda c: explain.harm(c.variant, _names(c.losses))),
+    Rule(VerdictState.HARM, lambda c: bool(c.losses), lambda c: explain.harm(c.variant, c.changes(c.losses))),
     Rule(
         VerdictState.SHIP,
         lambda c: bool(c.wins) and not c.unproven and c.is_macro_judged,
-        lambda c: explain.ship(c.variant, _names(c.wins), _names(c.safe)),
+        lambda c: explain.ship(c.variant, c.changes(c.wins), _names(c.safe)),
     ),
     Rule(
         VerdictState.PROMISING_MACRO_UNPROVEN,
         lambda c: bool(c.wins),
         lambda c: explain.promising(
-            c.variant, _names(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_final
+            c.variant, c.changes(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_final
         ),
+    ),
+    Rule(
+        VerdictState.NO_EFFECT,
+        lambda c: c.is_futile and not c.evidence.progress.is_final,
+        lambda c: explain.unlikely(c.variant),
     ),
     Rule(
         VerdictState.NO_DECISION_YET,
@@ -115,7 +129,7 @@ class MetricRule:
             )
         treatments = tuple(_judge(evidence, v.key) for v in evidence.plan.treatments)
         state = next(s for s in PRECEDENCE if any(t.state is s for t in treatments))
-        leading = [t for t in treatments if t.state is state]
+        leading = sorted((t for t in treatments if t.state is state), key=lambda t: -_strength(evidence, t.variant))
         rest = [t for t in treatments if t.state is not state]
         return Verdict(
             state=state,
@@ -150,8 +164,8 @@ def _judge(evidence: Evidence, variant: str) -> TreatmentVerdict:
 
 def _case(evidence: Evidence, variant: str) -> Case:
     decisive = [m for m in evidence.successes if m.is_decisive and has_enough(m)]
-    wins = [m for m in decisive if _is_win(evidence, m, m.comparison_of(variant))]
-    losses = [m for m in decisive if _is_loss(evidence, m, m.comparison_of(variant))]
+    wins = [m for m in decisive if m.comparison_of(variant).claim is Claim.BETTER]
+    losses = [m for m in decisive if m.comparison_of(variant).claim is Claim.WORSE]
     safe, unproven = [], []
     for metric in evidence.guardrails:
         result = metric.comparison_of(variant).guardrail
@@ -166,44 +180,38 @@ def _case(evidence: Evidence, variant: str) -> Case:
     return Case(evidence, variant, tuple(wins), tuple(losses), tuple(unproven), tuple(safe))
 
 
-def _is_win(evidence: Evidence, metric: MetricResult, comparison: VariantComparison) -> bool:
-    result, adjusted = comparison.result, comparison.adjusted_p_value
-    if isinstance(result, NotComputable) or adjusted is None:
-        return False
-    return adjusted < evidence.plan.alpha and _is_upward(metric, result)
-
-
-def _is_loss(evidence: Evidence, metric: MetricResult, comparison: VariantComparison) -> bool:
-    """Deterioration of a success metric, one-sided at alpha over all success and guardrail metrics."""
-    result = comparison.result
-    if isinstance(result, NotComputable):
-        return False
-    tests = len(evidence.plan.treatments) * (len(evidence.successes) + len(evidence.guardrails))
-    return result.p_value / 2 < evidence.plan.alpha / max(tests, 2) and not _is_upward(metric, result)
-
-
-def _is_upward(metric: MetricResult, comparison: Comparison) -> bool:
-    return comparison.z > 0 if metric.wants_more else comparison.z < 0
+def _strength(evidence: Evidence, variant: str) -> float:
+    """Return how strongly the first success metric speaks for a treatment, to name the best of several first."""
+    for metric in evidence.successes:
+        result = metric.comparison_of(variant).result
+        if not isinstance(result, NotComputable):
+            return result.z if metric.wants_more else -result.z
+    return 0.0
 
 
 def _reasons(case: Case) -> tuple[Reason, ...]:
     reasons = []
     for metric in case.evidence.successes:
-        result = metric.comparison_of(case.variant).result
-        if isinstance(result, NotComputable):
-            reasons.append(Reason("not_computable", f"'{metric.name}': {result.detail}"))
+        comparison = metric.comparison_of(case.variant)
+        if isinstance(comparison.result, NotComputable):
+            reasons.append(Reason("not_computable", f"'{metric.name}': {comparison.result.detail}"))
         elif metric in case.wins:
-            reasons.append(Reason("success_better", explain.better(metric, result)))
+            reasons.append(Reason("success_better", explain.better(metric, comparison)))
         elif metric in case.losses:
-            reasons.append(Reason("success_worse", explain.worse(metric, result)))
+            reasons.append(Reason("success_worse", explain.worse(metric, comparison)))
         else:
-            reasons.append(Reason("success_open", explain.open_effect(metric, result)))
+            reasons.append(Reason("success_open", explain.open_effect(metric, comparison)))
     for metric in case.evidence.guardrails:
         result_of = metric.comparison_of(case.variant).guardrail
         if result_of is not None:
             reasons.append(Reason(_guardrail_code(result_of), explain.guardrail(metric, result_of)))
-    if not case.evidence.progress.is_final and not all(m.is_decisive for m in case.evidence.successes):
-        reasons.append(Reason("waits_for_horizon", explain.waits_for_horizon(case.evidence.progress)))
+    progress = case.evidence.progress
+    if not progress.is_final:
+        reasons.extend(
+            Reason("waits_for_horizon", explain.waits_for_horizon(m, progress))
+            for m in (*case.evidence.successes, *case.evidence.guardrails)
+            if not m.is_decisive
+        )
     if len(case.evidence.plan.treatments) > 1:
         return tuple(Reason(r.code, f"{case.variant}: {r.text}") for r in reasons)
     return tuple(reasons)
@@ -214,8 +222,8 @@ def _guardrail_code(result: GuardrailResult) -> str:
 
 
 def _bounds(case: Case) -> list[str]:
-    results = [(m, m.comparison_of(case.variant).result) for m in case.evidence.successes]
-    return [text for m, r in results if isinstance(r, Comparison) and (text := explain.bounds(m, r))]
+    texts = [explain.bounds(m, m.comparison_of(case.variant)) for m in case.evidence.successes]
+    return [text for text in texts if text]
 
 
 def _names(metrics: tuple[MetricResult, ...]) -> list[str]:

@@ -97,12 +97,14 @@ def judge_guardrail(
     alpha: float,
     direction: Direction,
     growth: float | None = None,
+    is_worse: bool | None = None,
 ) -> GuardrailResult:
     """Judge one treatment by a guardrail metric.
 
     SAFE when the one-sided interval of the lift stays within the margin, HARM when worsening is significant, else
     INCONCLUSIVE, or CANNOT_BE_POWERED when even the full sample (`growth` times the visitors seen) would show safety in less
-    than half of all cases in which nothing changed.
+    than half of all cases in which nothing changed. `is_worse` overrides the test of worsening, for a caller that has looked
+    before.
 
     Units: `alpha` one-sided. Source: Schultzberg, Ankargren & Franberg (2024), arXiv 2402.11609; STATISTICS section 7.
     Checked against: the score z at the margin (SAFE exactly when it exceeds the critical value).
@@ -122,11 +124,11 @@ def judge_guardrail(
     )
     blocker: NotComputable | None = None
     ruled_out: float | None = None
-    is_safe = is_worse = False
+    is_safe = False
     if isinstance(comparison, NotComputable):
         blocker = comparison
     else:
-        is_worse = _is_worse(comparison, direction)
+        is_worse = _is_worse(comparison, direction) if is_worse is None else is_worse
         if isinstance(comparison.lift, Lift):
             worst = _worst(comparison.lift, direction)
             is_safe = worst < margin
@@ -147,7 +149,7 @@ def judge_guardrail(
         ruled_out=ruled_out,
         power=power,
         power_at_horizon=full_power,
-        is_small_drop_likely=is_safe and is_worse,
+        is_small_drop_likely=is_safe and bool(is_worse),
         blocker=blocker,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import optimize, special
 
 from reports.core.progress import FIRST_LOOK_DAYS
-from reports.core.sequential.bounds import efficacy_bounds
+from reports.core.sequential.bounds import HIGHEST, efficacy_bounds
 from reports.core.sequential.recursion import START, Paths, check_information, crossing_probabilities
 from reports.core.sequential.spending import spending_named
 
@@ -56,7 +56,7 @@ def design(
     Units: `alpha` two-sided unless `is_one_sided`. Source: Jennison & Turnbull (2000), chapters 4, 7 and 19; Hwang, Shih &
     DeCani (1990). Checked against: gsDesign (R) snapshots; STATISTICS section 4.2.
     """
-    levels = check_information(information)
+    levels = check_information(information).tolist()
     upper = efficacy_bounds(information, alpha=alpha, spending=spending, is_one_sided=is_one_sided)
     per_side = alpha if is_one_sided else alpha / 2
     fixed = float(special.ndtri(1 - per_side) + special.ndtri(power))
@@ -87,33 +87,57 @@ def design(
 
 
 def futility_bounds(
-    information: Sequence[float], upper: Sequence[float], *, beta: float, spending: str, drift: float
-) -> list[float]:
+    information: Sequence[float],
+    upper: Sequence[float],
+    *,
+    beta: float,
+    spending: str,
+    drift: float,
+    shares: Sequence[float] | None = None,
+) -> tuple[float, ...]:
     """Return the z below which a look gives up, spending `beta` under `drift`.
 
-    The last one is where the remaining beta would be spent, whether or not it meets the efficacy bound.
+    The last one is where the remaining beta would be spent, whether or not it meets the efficacy bound. `shares` are the
+    shares of the planned data that the spending function sees; without them the information itself.
     """
+    seen = tuple(shares if shares is not None else information)
+    return _futility_bounds(tuple(information), tuple(upper), seen, beta, spending, drift)
+
+
+@lru_cache(maxsize=1024)
+def _futility_bounds(
+    information: tuple[float, ...],
+    upper: tuple[float, ...],
+    shares: tuple[float, ...],
+    beta: float,
+    spending: str,
+    drift: float,
+) -> tuple[float, ...]:
     spend = spending_named(spending)
     paths: Paths = START
     bounds: list[float] = []
     spent = 0.0
     for k, level in enumerate(information):
-        amount = spend(float(level), beta) - spent
-
-        def excess(bound: float, paths: Paths = paths, level: float = float(level), amount: float = amount) -> float:
-            return paths.probability_below(bound, level, drift) - amount
-
-        if excess(-38.0) > 0:
-            bound = -np.inf
-        elif excess(38.0) < 0:
-            bound = 38.0
-        else:
-            bound = float(optimize.brentq(excess, -38.0, 38.0, xtol=1e-10))
+        amount = spend(shares[k], beta) - spent
+        bound = _bound_losing(paths, amount, level, drift)
         bounds.append(bound)
         spent += amount
         if k + 1 < len(information):
-            paths = paths.next(min(bound, upper[k]), upper[k], float(level), drift)
-    return bounds
+            paths = paths.next(min(bound, upper[k]), min(upper[k], HIGHEST), level, drift)
+    return tuple(bounds)
+
+
+def _bound_losing(paths: Paths, amount: float, level: float, drift: float) -> float:
+    """Return the bound below which z falls with probability `amount`."""
+
+    def excess(bound: float) -> float:
+        return paths.probability_below(bound, level, drift) - amount
+
+    if excess(-HIGHEST) > 0:
+        return -np.inf
+    if excess(HIGHEST) < 0:
+        return HIGHEST
+    return float(optimize.brentq(excess, -HIGHEST, HIGHEST, xtol=1e-10))
 
 
 def _expected_information(

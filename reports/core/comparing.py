@@ -1,0 +1,121 @@
+"""One metric compared: values with their intervals, each treatment against the control, and the guardrail's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from experiments.core.metric_kinds import METRIC_KINDS
+from experiments.core.metrics import Direction, Role
+from experiments.core.plan import AnalysisPlan, PlannedMetric
+from reports.core.measure import Measured
+from reports.core.methods import method_for
+from reports.core.methods.base import Blocker, NotComputable
+from reports.core.methods.noninferiority import GuardrailResult, judge_guardrail, not_judged
+from reports.core.methods.single import value_interval
+from reports.core.monitoring import Course, looks_of
+from reports.core.progress import FIRST_LOOK_DAYS, Progress
+from reports.core.results import SUCCESS_ROLES, Look, MetricResult, VariantComparison, VariantValue
+from reports.core.sequential.bounds import nominal_alpha
+from reports.core.statistics import Statistic
+
+
+def compare_metric(
+    plan: AnalysisPlan,
+    planned: PlannedMetric,
+    measured: Measured,
+    courses: Mapping[tuple[str, str], Course],
+    progress: Progress,
+) -> MetricResult:
+    """Compare every treatment with the control in one metric.
+
+    A running experiment is compared at the level of its current look, so that its intervals hold however often one looks.
+    """
+    values = tuple(
+        VariantValue(
+            v.key, measured.exposed[v.key], measured.now[v.key], value_interval(measured.now[v.key], alpha=plan.alpha)
+        )
+        for v in plan.variants
+    )
+    mine = {v.key: courses.get((planned.metric.key, v.key)) for v in plan.treatments}
+    comparisons = tuple(
+        _compare(plan, planned, v.key, measured.now[v.key], measured.now[plan.control.key], mine[v.key], progress)
+        for v in plan.treatments
+    )
+    is_decisive = progress.is_single_look or any(c is not None and c.is_monitored and c.days for c in mine.values())
+    return MetricResult(planned, METRIC_KINDS[planned.metric.kind].statistic, values, comparisons, is_decisive)
+
+
+def _compare(
+    plan: AnalysisPlan,
+    planned: PlannedMetric,
+    variant: str,
+    treatment: Statistic,
+    control: Statistic,
+    course: Course | None,
+    progress: Progress,
+) -> VariantComparison:
+    if progress.is_before_first_look:
+        detail = (
+            f"Effects are shown from day {FIRST_LOOK_DAYS} on, because weekdays differ; this is day {progress.days}."
+        )
+        return VariantComparison(
+            variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)
+        )
+    horizon = plan.horizon_days if planned.role in SUCCESS_ROLES else None
+    looks = looks_of(course, alpha=plan.alpha, horizon_days=horizon) if course is not None else ()
+    alpha = nominal_alpha(looks[-1].bound) if looks else plan.alpha
+    if course is not None and not looks and treatment.visitors and control.visitors:
+        detail = "There is no look at this metric yet: too few visitors have been followed for its conversion window."
+        return VariantComparison(
+            variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)
+        )
+    return VariantComparison(
+        variant,
+        method_for(treatment, control).compare(treatment, control, alpha=alpha),
+        _guardrail(plan, planned, treatment, control, course, progress),
+        looks=looks if course is not None and course.is_monitored else (),
+        is_unlikely_to_win=course is not None and course.is_monitored and _is_unlikely(planned, looks),
+    )
+
+
+def _guardrail(
+    plan: AnalysisPlan,
+    planned: PlannedMetric,
+    treatment: Statistic,
+    control: Statistic,
+    course: Course | None,
+    progress: Progress,
+) -> GuardrailResult | None:
+    """Judge a guardrail: safety once, at the end or at the level of the current look; harm at any look by its bounds."""
+    if planned.role is not Role.GUARDRAIL or planned.margin is None:
+        return None
+    alpha, is_worse = plan.guardrail_alpha, None
+    wants_more = planned.metric.direction is Direction.INCREASE
+    if course is not None:
+        is_worse = course.first_crossing(2 * plan.guardrail_alpha, upward=not wants_more) is not None
+        if not progress.is_final and course.days:
+            alpha = nominal_alpha(course.bounds(2 * plan.guardrail_alpha)[-1]) / 2
+    return judge_guardrail(
+        method_for(treatment, control),
+        treatment,
+        control,
+        margin=planned.margin,
+        alpha=alpha,
+        direction=planned.metric.direction,
+        growth=progress.growth,
+        is_worse=is_worse,
+    )
+
+
+def _guardrail_too_early(plan: AnalysisPlan, planned: PlannedMetric, detail: str) -> GuardrailResult | None:
+    if planned.role is not Role.GUARDRAIL or planned.margin is None:
+        return None
+    return not_judged(planned.margin, plan.guardrail_alpha, planned.metric.direction, detail)
+
+
+def _is_unlikely(planned: PlannedMetric, looks: tuple[Look, ...]) -> bool:
+    """Say whether the latest look lies below its futility bound: a win is unlikely, which is not the same as harm."""
+    if not looks or looks[-1].futility is None:
+        return False
+    z = looks[-1].z if planned.metric.direction is Direction.INCREASE else -looks[-1].z
+    return z < looks[-1].futility

@@ -1,0 +1,184 @@
+"""Watching a running experiment: its looks so far, the bounds they are held to, and what may be claimed of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.core.plan import AnalysisPlan
+from reports.core.measure import Measured
+from reports.core.methods import method_for
+from reports.core.methods.base import Comparison, Interval, Lift, NotComputable
+from reports.core.progress import Progress
+from reports.core.results import Look, Stopped
+from reports.core.sequential.bounds import efficacy_bounds
+from reports.core.sequential.design import DEFAULT_FUTILITY, default_design, futility_bounds
+from reports.core.sequential.inference import sequential_p, stagewise
+from reports.core.statistics import Statistic
+
+PLANNED_POWER = 0.8
+LEAST_STEP = 0.01  # a look that adds less than this share of the plan is not a test
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The looks of one comparison, without bounds yet.
+
+    `information` is in units of the planned amount; `shares` what the spending function sees of it, 1 at the final look.
+    `is_monitored` says whether these looks may decide: without a conversion window the values of an earlier look keep
+    growing, so such a metric decides at its final look only.
+    Shapes: all (looks,).
+    """
+
+    is_monitored: bool
+    days: tuple[int, ...]
+    information: tuple[float, ...]
+    shares: tuple[float, ...]
+    z: tuple[float, ...]
+    treatment: tuple[Statistic, ...]
+    control: tuple[Statistic, ...]
+
+    def bounds(self, alpha: float) -> tuple[float, ...]:
+        """Return the efficacy bounds at a two-sided alpha."""
+        if not self.days:
+            return ()
+        return efficacy_bounds(self.information, alpha=alpha, shares=self.shares)
+
+    def first_crossing(self, alpha: float, *, upward: bool) -> int | None:
+        """Return the index of the first look beyond its bound on one side, or None."""
+        if not self.is_monitored:
+            return None
+        sign = 1.0 if upward else -1.0
+        crossed = (k for k, (z, bound) in enumerate(zip(self.z, self.bounds(alpha), strict=True)) if sign * z >= bound)
+        return next(crossed, None)
+
+    def p_value(self) -> float:
+        """Return the two-sided sequential p-value: twice the smaller of the two sides."""
+        if not self.days or not self.is_monitored:
+            return 1.0
+        sides = (sequential_p(self.information, [s * z for z in self.z], shares=self.shares) for s in (1.0, -1.0))
+        return min(1.0, 2 * min(sides))
+
+
+def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Progress, *, has_window: bool) -> Course:
+    """Return the looks at which this treatment could be compared with the control and enough was added to call it a look.
+
+    Information is the harmonic number of visitors: to first order the inverse variance, and it never falls.
+    """
+    total = _planned_information(plan, measured, variant, progress)
+    if total is None:
+        return Course(False, (), (), (), (), (), ())
+    rows: list[tuple[int, float, float, float, Statistic, Statistic]] = []
+    pairs = zip(measured.days, measured.by_look[variant], measured.by_look[plan.control.key], strict=True)
+    for day, treatment, control in pairs:
+        information = _harmonic(treatment.visitors, control.visitors) / total
+        before = rows[-1][1] if rows else 0.0
+        is_final_look = day == progress.final_day
+        if information <= before or (information - before < LEAST_STEP and not is_final_look):
+            continue
+        z = method_for(treatment, control).margin_z(treatment, control, ratio=1.0)
+        if isinstance(z, NotComputable):
+            continue
+        share = 1.0 if is_final_look else min(_share(plan, progress, day, information), 1.0)
+        rows.append((day, information, share, z, treatment, control))
+    if not rows:
+        return Course(False, (), (), (), (), (), ())
+    if not has_window and progress.is_final:
+        rows = rows[-1:]
+    return Course(has_window or progress.is_final, *zip(*rows, strict=True))
+
+
+def _share(plan: AnalysisPlan, progress: Progress, day: int, information: float) -> float:
+    if plan.planned_visitors is not None or progress.horizon_days is None:
+        return information
+    return day / progress.horizon_days
+
+
+def _harmonic(n_t: float, n_c: float) -> float:
+    return n_t * n_c / (n_t + n_c) if n_t and n_c else 0.0
+
+
+def _planned_information(plan: AnalysisPlan, measured: Measured, variant: str, progress: Progress) -> float | None:
+    """Return the harmonic number of visitors at the planned end; None when the plan has no end.
+
+    Without a planned number of visitors the end is projected from the flow so far; alpha is then spent by the calendar, so
+    the projection moves no bound that counts.
+    """
+    if plan.planned_visitors is not None:
+        weight = next(v.weight for v in plan.variants if v.key == variant)
+        return _harmonic(plan.planned_visitors * weight, plan.planned_visitors * plan.control.weight) or None
+    if progress.horizon_days is None:
+        return None
+    now = _harmonic(measured.now[variant].visitors, measured.now[plan.control.key].visitors)
+    return now * progress.horizon_days / progress.look_day if now else None
+
+
+def looks_of(course: Course, *, alpha: float, horizon_days: int | None) -> tuple[Look, ...]:
+    """Return the looks with their efficacy bounds and, where a horizon is given, their futility bounds."""
+    bounds = course.bounds(alpha)
+    futility = _futility(course, bounds, alpha, horizon_days)
+    return tuple(
+        Look(day, information, z, bound, unlikely)
+        for day, information, z, bound, unlikely in zip(
+            course.days, course.information, course.z, bounds, futility, strict=True
+        )
+    )
+
+
+def _futility(
+    course: Course, bounds: tuple[float, ...], alpha: float, horizon_days: int | None
+) -> Sequence[float | None]:
+    if horizon_days is None or horizon_days % 7 or not course.days:
+        return [None] * len(course.days)
+    drift = default_design(horizon_days, alpha=alpha, power=PLANNED_POWER).drift
+    found = futility_bounds(
+        course.information,
+        bounds,
+        beta=1 - PLANNED_POWER,
+        spending=DEFAULT_FUTILITY,
+        drift=drift,
+        shares=course.shares,
+    )
+    return [bound if math.isfinite(bound) else None for bound in found]
+
+
+def stopped_at(course: Course, index: int, *, alpha: float) -> Stopped | None:
+    """Return the stage-wise numbers of a course that crossed its bound at look `index`; None when they have no scale."""
+    treatment, control = course.treatment[index], course.control[index]
+    comparison = method_for(treatment, control).compare(treatment, control, alpha=alpha)
+    if isinstance(comparison, NotComputable) or course.z[index] == 0 or not math.isfinite(course.z[index]):
+        return None
+    sign = 1.0 if course.z[index] > 0 else -1.0
+    found = stagewise(
+        course.information[: index + 1],
+        course.bounds(alpha)[: index + 1],
+        stop_look=index + 1,
+        z=abs(course.z[index]),
+        alpha=alpha,
+    )
+    drift = abs(course.z[index]) / math.sqrt(course.information[index])
+    drifts = (found.estimate, found.interval.low, found.interval.high)
+    estimate, *ends = (sign * d / drift for d in drifts)
+    lift, lift_interval = _scaled_lift(comparison, estimate, ends)
+    return Stopped(
+        day=course.days[index],
+        p_value=min(1.0, 2 * found.p_one_sided),
+        effect=abs(comparison.effect) * estimate,
+        interval=_ordered(abs(comparison.effect), ends),
+        lift=lift,
+        lift_interval=lift_interval,
+    )
+
+
+def _scaled_lift(
+    comparison: Comparison, estimate: float, ends: Sequence[float]
+) -> tuple[float, Interval] | tuple[None, None]:
+    if not isinstance(comparison.lift, Lift) or not math.isfinite(comparison.lift.value):
+        return None, None
+    size = abs(comparison.lift.value)
+    return size * estimate, _ordered(size, ends)
+
+
+def _ordered(size: float, ends: Sequence[float]) -> Interval:
+    return Interval(size * min(ends), size * max(ends))
