@@ -26,6 +26,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Inkling",
     "SITE_SUBHEADER": "Know sooner, ship safely",
     "SITE_SYMBOL": "water_drop",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("experiments/inkling.svg")},
+    ],
     "SITE_URL": "/reports/",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -4,7 +4,7 @@ from django.db.models.signals import post_migrate
 
 class ExperimentsConfig(AppConfig):
     name = "experiments"
-    verbose_name = "Experiments"
+    verbose_name = "Inkling"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -8,7 +8,9 @@ from auditlog.models import LogEntry
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import localtime
 from unfold.decorators import display
 
 from experiments.admin.base import InklingAdmin
@@ -23,8 +25,10 @@ admin.site.unregister(LogEntry)
 class AuditLogAdmin(InklingAdmin):
     """Who changed what, when, anywhere."""
 
-    list_display = ("timestamp", "who", "did", "what", "reason", "changed")
-    list_display_links = ("timestamp",)
+    list_display = ("when", "who", "did", "what", "reason", "changed")
+    list_display_links = ("when",)
+    ordering = ("-timestamp", "-pk")
+    list_per_page = 50
     list_filter = (
         "action",
         ("content_type", admin.RelatedOnlyFieldListFilter),
@@ -38,6 +42,10 @@ class AuditLogAdmin(InklingAdmin):
 
     def _entry(self, row: LogEntry) -> TrailEntry:
         return trail_entries([row])[0]
+
+    @display(description="When", ordering="timestamp")
+    def when(self, row: LogEntry) -> str:
+        return date_format(localtime(row.timestamp), "j M Y, H:i:s")
 
     @display(description="Who", ordering="actor")
     def who(self, row: LogEntry) -> str:

@@ -26,7 +26,6 @@ class InklingAdmin(ModelAdmin):
 
     list_filter_sheet = False
     warn_unsaved_form = True
-    show_full_result_count = False
     history_of_children = False
 
     def changeform_view(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import admin
@@ -19,7 +20,7 @@ from unfold.decorators import display
 from experiments import services
 from experiments.admin.base import InklingAdmin, person_of
 from experiments.admin.experiment_buttons import ExperimentButtons
-from experiments.admin.experiment_forms import ExperimentForm
+from experiments.admin.experiment_forms import CHANGE_TYPES, ExperimentForm
 from experiments.admin.experiment_inlines import SUGGESTED_VARIANTS, MetricInline, VariantInline
 from experiments.admin.experiment_page import page_of, report_address
 from experiments.admin.fields import percent_text
@@ -32,8 +33,19 @@ STATUS_COLOURS = {
     Status.DRAFT.value: "info",
     Status.RUNNING.value: "success",
     Status.PAUSED.value: "warning",
-    Status.STOPPED.value: "primary",
+    Status.STOPPED.value: "default",
     Status.ARCHIVED.value: "default",
+}
+
+
+# How a locked field is shown: as people read it, not as it is stored.
+SHOWN_INSTEAD = {
+    "traffic": "traffic_shown",
+    "tags": "tags_shown",
+    "audience": "audience_shown",
+    "layer_start": "layer_start_shown",
+    "layer_end": "layer_end_shown",
+    "change_type": "change_type_shown",
 }
 
 
@@ -74,13 +86,13 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
     change_form_outer_before_template = "admin/experiments/experiment/overview.html"
     change_form_outer_after_template = "admin/experiments/experiment/previews.html"
     fieldsets = (
-        ("The question", {"fields": ("site", "name", "key", "hypothesis", "owner", "tags", "description")}),
-        ("What changes", {"fields": ("change_type", "target_step")}),
-        ("Who takes part", {"fields": ("traffic", "audience", "hash_attribute")}),
-        ("How it is decided", {"fields": ("risk_preset", "horizon_weeks", "planned_visitors", "ends_at")}),
+        ("The question", {"fields": (("name", "key"), ("site", "owner"), "hypothesis", "tags", "description")}),
+        ("What changes", {"fields": (("change_type", "target_step"),)}),
+        ("Who takes part", {"fields": ("traffic", "audience")}),
+        ("How it is decided", {"fields": (("risk_preset", "horizon_weeks"), "planned_visitors", "ends_at")}),
         (
-            "Not at the same time as others",
-            {"fields": ("layer", "layer_start", "layer_end", "holdout"), "classes": ("collapse",)},
+            "Rarely needed: layer, holdout, hashing",
+            {"fields": ("layer", ("layer_start", "layer_end"), "holdout", "hash_attribute"), "classes": ("collapse",)},
         ),
     )
 
@@ -106,7 +118,7 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
     @display(description="Days", ordering="started_at")
     def running_for(self, experiment: Experiment) -> str:
         days = days_running(experiment, timezone.now())
-        return "–" if days is None else f"{days} of {experiment.horizon_weeks * 7}"
+        return "–" if days is None else f"{days}\u00a0of\u00a0{experiment.horizon_weeks * 7}"
 
     @display(description="Report")
     def report_link(self, experiment: Experiment) -> str:
@@ -125,33 +137,33 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
             kwargs["initial"] = [dict(row) for row in SUGGESTED_VARIANTS]
         return kwargs
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        shown = ("traffic_shown", "tags_shown", "audience_shown", "layer_part")
+    def _locked(self, request: HttpRequest, obj: Model | None) -> frozenset[str]:
+        """Return the fields that this person may not change on this experiment now."""
         if not isinstance(obj, Experiment):
-            return ()
+            return frozenset()
+        every = frozenset(ExperimentForm.Meta.fields)
+        if not self.has_change_permission(request, obj):
+            return every
         editable = editable_fields(Status(obj.status), is_started=obj.is_started)
-        if editable is None and self.has_change_permission(request, obj):
-            return ()
-        names: tuple[str, ...] = ExperimentForm.Meta.fields
-        return (*(n for n in names if n not in (editable or ())), *shown)
+        return frozenset() if editable is None else every - editable
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        locked = self._locked(request, obj)
+        return (*sorted(locked), *SHOWN_INSTEAD.values()) if locked else ()
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """Show what cannot change as people read it: shares in per cent, not on the grid."""
-        if not isinstance(obj, Experiment):
-            return self.fieldsets
-        can_change = self.has_change_permission(request, obj)
-        editable = editable_fields(Status(obj.status), is_started=obj.is_started)
-        if editable is None and can_change:
-            return self.fieldsets
-        editable = (editable or frozenset()) if can_change else frozenset()
-        swapped = {"traffic": "traffic_shown", "tags": "tags_shown", "audience": "audience_shown"}
-        sections = []
-        for title, options in self.fieldsets:
-            fields = [swapped.get(n, n) if n not in editable else n for n in options["fields"]]
-            if "layer_start" in fields:
-                fields = ["layer", "layer_part", "holdout"]
-            sections.append((title, {**options, "fields": tuple(fields)}))
-        return sections
+        locked = self._locked(request, obj)
+
+        def shown(entry: Any) -> Any:
+            if isinstance(entry, tuple):
+                return tuple(shown(name) for name in entry)
+            return SHOWN_INSTEAD.get(entry, entry) if entry in locked else entry
+
+        return [
+            (title, {**options, "fields": tuple(shown(entry) for entry in options["fields"])})
+            for title, options in self.fieldsets
+        ]
 
     @display(description="Traffic")
     def traffic_shown(self, experiment: Experiment) -> str:
@@ -163,13 +175,19 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
 
     @display(description="Audience")
     def audience_shown(self, experiment: Experiment) -> str:
-        return str(experiment.audience) if experiment.audience else "Everyone"
+        return json.dumps(experiment.audience, ensure_ascii=False) if experiment.audience else "Everyone"
 
-    @display(description="Part of the layer")
-    def layer_part(self, experiment: Experiment) -> str:
-        if experiment.layer is None:
-            return "–"
-        return f"{percent_text(experiment.layer_start)} to {percent_text(experiment.layer_end)}"
+    @display(description="Its part of the layer begins at")
+    def layer_start_shown(self, experiment: Experiment) -> str:
+        return percent_text(experiment.layer_start) if experiment.layer else "–"
+
+    @display(description="and ends at")
+    def layer_end_shown(self, experiment: Experiment) -> str:
+        return percent_text(experiment.layer_end) if experiment.layer else "–"
+
+    @display(description="Change type")
+    def change_type_shown(self, experiment: Experiment) -> str:
+        return CHANGE_TYPES.get(experiment.change_type, experiment.change_type) or "–"
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -35,9 +35,9 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
     """An experiment as a person configures it: shares in per cent, tags separated by commas."""
 
     tags = LinesField(comma=True)
-    traffic = PercentField(per_percent=100, initial=GRID)
-    layer_start = PercentField(per_percent=100, initial=0)
-    layer_end = PercentField(per_percent=100, initial=GRID)
+    traffic = PercentField(per_percent=100, initial=GRID, label="Traffic (%)")
+    layer_start = PercentField(per_percent=100, initial=0, label="Its part begins at (%)")
+    layer_end = PercentField(per_percent=100, initial=GRID, label="and ends at (%)")
     audience = PrettyJSONField()
     change_type = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget())
     target_step = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget())
@@ -138,7 +138,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
 class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
     """A variant; its weight in per cent, its forced visitors one a line."""
 
-    weight = PercentField(per_percent=100, initial=GRID // 2)
+    weight = PercentField(per_percent=100, initial=GRID // 2, label="Weight (%)")
     payload = PrettyJSONField()
     forced_visitors = LinesField(comma=True)
 
@@ -160,7 +160,7 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
 class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
     """A metric in its role; its margin in per cent."""
 
-    margin = PercentField(per_percent=0.01, required=False)
+    margin = PercentField(per_percent=0.01, required=False, label="Margin (%)")
 
     class Meta:
         model = ExperimentMetric
@@ -184,7 +184,9 @@ class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class LateMetricRowForm(MetricRowForm):
-    """A metric added after the start: exploratory, whatever is asked."""
+    """A metric added after the start: exploratory, whatever is asked, and so without a margin."""
+
+    margin = None  # type: ignore[assignment]
 
     role = forms.ChoiceField(
         choices=[(Role.EXPLORATORY.value, "Exploratory")],

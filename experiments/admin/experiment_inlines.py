@@ -38,7 +38,10 @@ class VariantInline(TabularInline):
     form = VariantForm
     fields: tuple[str, ...] = VARIANT_FIELDS
     extra = 0
+    hide_title = True
+    verbose_name = "variant"
     verbose_name_plural = "Variants"
+    ordering = ("-is_control", "position", "id")
 
     def get_extra(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> int:
         return len(SUGGESTED_VARIANTS) if obj is None else 0
@@ -83,7 +86,10 @@ class MetricInline(TabularInline):
     form = MetricRowForm
     fields: tuple[str, ...] = METRIC_FIELDS
     extra = 0
+    hide_title = True
+    verbose_name = "metric"
     verbose_name_plural = "Metrics"
+    ordering = ("id",)
     parent: Experiment | None = None
 
     def get_formset(self, request: HttpRequest, obj: Model | None = None, **kwargs: Any) -> Any:
@@ -105,13 +111,13 @@ class MetricInline(TabularInline):
         return field
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        if self.has_change_permission(request, obj) or self.has_add_permission(request, obj):
+        if self.has_change_permission(request, obj):
             return self.fields
-        return ("metric", "role", "margin_shown", "reason", "added_after_start")
+        return ("metric", "role", "margin_shown", "reason", "late")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         shown = self.get_fields(request, obj)
-        return tuple(name for name in ("margin_shown", "added_after_start") if name in shown)
+        return tuple(name for name in ("margin_shown", "late") if name in shown)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         is_archived = isinstance(obj, Experiment) and obj.status == Status.ARCHIVED
@@ -127,6 +133,11 @@ class MetricInline(TabularInline):
         return percent_text(row.margin, per_percent=0.01)
 
     margin_shown.short_description = "margin"  # type: ignore[attr-defined]
+
+    def late(self, row: ExperimentMetric) -> str:
+        return "After the start" if row.added_after_start or row.pk is None else "Before the start"
+
+    late.short_description = "added"  # type: ignore[attr-defined]
 
 
 def _metric_label(metric: Metric) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from auditlog.models import LogEntry
+from django.db.models import Field, ForeignKey
+
+from experiments.admin.fields import percent_text
 
 ACTIONS = {
     LogEntry.Action.CREATE: "created",
@@ -23,6 +27,8 @@ PAST = {
     "clone": "cloned",
     "import": "imported",
 }
+SHARES = ("traffic", "weight", "layer_start", "layer_end", "share")
+OWNERS = ("site", "experiment")
 NOTHING = ("", "None", "{}", "[]")
 
 
@@ -64,17 +70,28 @@ def _entry(row: LogEntry) -> TrailEntry:
 
 def _changes(row: LogEntry) -> Iterable[Change]:
     model = row.content_type.model_class()
+    fields = {f.name: f for f in model._meta.concrete_fields} if model is not None else {}
     for name, pair in (row.changes_dict or {}).items():
         if not isinstance(pair, list) or len(pair) != 2:
             continue
-        before, after = (str(v) for v in pair)
-        if row.action != LogEntry.Action.UPDATE and before in NOTHING and after in NOTHING:
+        field = fields.get(name)
+        if row.action == LogEntry.Action.CREATE and (name in OWNERS or _is_default(field, str(pair[1]))):
             continue
-        label = name
-        if model is not None and name in {f.name for f in model._meta.fields}:
-            label = str(model._meta.get_field(name).verbose_name)
-        yield Change(
-            field=label.replace("_", " "),
-            before="–" if before in NOTHING else before,
-            after="–" if after in NOTHING else after,
-        )
+        label = str(field.verbose_name) if field is not None else name.replace("_", " ")
+        yield Change(label, _shown(field, str(pair[0])), _shown(field, str(pair[1])))
+
+
+def _is_default(field: Field[Any, Any] | None, text: str) -> bool:
+    return text in NOTHING or (field is not None and field.has_default() and str(field.get_default()) == text)
+
+
+def _shown(field: Field[Any, Any] | None, text: str) -> str:
+    """Return a stored value as people read it: names for keys of other rows, per cent for shares."""
+    if text in NOTHING:
+        return "–"
+    if isinstance(field, ForeignKey) and text.isdigit():
+        other = field.related_model._default_manager.filter(pk=text).first()
+        return str(other) if other is not None else f"{field.verbose_name} {text}, deleted since"
+    if field is not None and field.name in SHARES and text.isdigit():
+        return percent_text(int(text))
+    return text

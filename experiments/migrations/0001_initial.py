@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
                 ('description', models.TextField(blank=True)),
                 ('tags', models.JSONField(blank=True, default=list, help_text='Words to find it by later; they change nothing in the analysis.', validators=[experiments.models.fields.validate_text_list])),
                 ('change_type', models.CharField(blank=True, help_text="What kind of change this is, for example 'price', 'copy', 'checkout'. Evidence on proxies is kept by kind.", max_length=60)),
-                ('target_step', models.CharField(blank=True, help_text='Key of the milestone that the change aims at, if one.', max_length=100)),
+                ('target_step', models.CharField(blank=True, help_text='The milestone that the change aims at, if one. It is part of the frozen plan.', max_length=100)),
                 ('status', models.CharField(choices=[('draft', 'Draft'), ('running', 'Running'), ('paused', 'Paused'), ('stopped', 'Stopped'), ('archived', 'Archived')], default='draft', editable=False, max_length=10)),
                 ('traffic', models.PositiveIntegerField(default=10000, help_text='Share of the audience that takes part. It may rise or fall while running without moving anyone between variants.', validators=[django.core.validators.MaxValueValidator(10000)])),
                 ('audience', models.JSONField(blank=True, default=dict, help_text='Condition on visitor attributes, for example {"country": {"$in": ["PT", "ES"]}}. Empty: everyone.', validators=[experiments.models.fields.validate_object])),

@@ -54,7 +54,9 @@ class Experiment(models.Model):
         help_text="What kind of change this is, for example 'price', 'copy', 'checkout'. Evidence on proxies is kept by kind.",
     )
     target_step = models.CharField(
-        max_length=100, blank=True, help_text="Key of the milestone that the change aims at, if one."
+        max_length=100,
+        blank=True,
+        help_text="The milestone that the change aims at, if one. It is part of the frozen plan.",
     )
     status = models.CharField(max_length=10, choices=choices_of(Status), default=Status.DRAFT.value, editable=False)
     traffic = models.PositiveIntegerField(

@@ -72,7 +72,7 @@ def save_draft_rows(
                 raise _frozen_error([str(row)], experiment)
             row.delete()
         # An old control gives way before a new one takes its place: the database holds one at a time.
-        rows = sorted(save, key=lambda row: isinstance(row, Variant) and row.is_control)
+        rows = sorted(save, key=lambda row: not (isinstance(row, Variant) and row.pk and not row.is_control))
         for row in rows:
             row.experiment = experiment
             if not is_started:
