@@ -17,10 +17,12 @@ from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
 from experiments.clients.native import handle_assignments
 from experiments.core.bodies import too_large
 from experiments.core.protocol import ApiError, ClientRequest, Reply, error_reply
+from tracking.clients.native import MAX_BODY_BYTES as MAX_EVENTS_BYTES
+from tracking.clients.native import handle_event_count, handle_events, handle_exposure_count
+from tracking.services import record_exposures
 
 logger = logging.getLogger(__name__)
 
-MAX_EVENTS_BYTES = 1024 * 1024
 PREFLIGHT_SECONDS = 7200
 
 Handler = Callable[[ClientRequest, int], Reply]
@@ -39,30 +41,18 @@ class Route:
 
 
 def _assignments(request: ClientRequest, now_us: int) -> Reply:
-    return handle_assignments(request, now_us=now_us, record_exposures=_record_exposures)
-
-
-def _record_exposures(**exposures: Any) -> object:
-    from tracking.services import record_exposures
-
-    return record_exposures(**exposures)
+    return handle_assignments(request, now_us=now_us, record_exposures=record_exposures)
 
 
 def _events(request: ClientRequest, now_us: int) -> Reply:
-    from tracking.clients.native import handle_events
-
     return handle_events(request, now_us=now_us)
 
 
 def _event_count(request: ClientRequest, now_us: int) -> Reply:
-    from tracking.clients.native import handle_event_count
-
     return handle_event_count(request, now_us=now_us)
 
 
 def _exposure_count(request: ClientRequest, now_us: int) -> Reply:
-    from tracking.clients.native import handle_exposure_count
-
     return handle_exposure_count(request, now_us=now_us)
 
 
