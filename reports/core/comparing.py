@@ -74,7 +74,10 @@ def _compare(
         method_for(treatment, control).compare(treatment, control, alpha=alpha),
         _guardrail(plan, planned, treatment, control, course, progress),
         looks=looks if course is not None and course.is_monitored else (),
-        is_unlikely_to_win=course is not None and course.is_monitored and _is_unlikely(planned, looks),
+        is_unlikely_to_win=not progress.is_final
+        and course is not None
+        and course.is_monitored
+        and _is_unlikely(planned, looks),
     )
 
 
@@ -103,6 +106,7 @@ def _guardrail(
         alpha=alpha,
         direction=planned.metric.direction,
         growth=progress.growth,
+        final_alpha=plan.guardrail_alpha,
         is_worse=is_worse,
     )
 

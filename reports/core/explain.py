@@ -198,8 +198,8 @@ def unlikely(variant: str) -> str:
     )
 
 
-def no_decision_yet(variant: str, progress: Progress) -> str:
-    text = f"No decision on '{variant}' yet."
+def no_decision_yet(variants: Sequence[str], progress: Progress) -> str:
+    text = f"No decision on {names(variants)} yet."
     if progress.horizon_at is not None and progress.horizon_days is not None:
         return f"{text} Day {progress.days} of {progress.horizon_days}; the planned end is {day(progress.horizon_at)}."
     return text
@@ -211,8 +211,8 @@ def no_effect(variant: str, lines: Sequence[str]) -> str:
     )
 
 
-def inconclusive(variant: str) -> str:
-    return f"There are too few data to say anything about '{variant}', and the planned time is over: keep the control."
+def inconclusive(variants: Sequence[str]) -> str:
+    return f"There are too few data to say anything about {names(variants)}, and the planned time is over: keep the control."
 
 
 def bounds(metric: MetricResult, comparison: VariantComparison) -> str:

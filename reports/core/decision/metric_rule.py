@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from reports.core import explain
@@ -95,9 +95,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         VerdictState.NO_DECISION_YET,
         lambda c: not c.evidence.progress.is_final,
-        lambda c: explain.no_decision_yet(c.variant, c.evidence.progress),
+        lambda c: explain.no_decision_yet([c.variant], c.evidence.progress),
     ),
-    Rule(VerdictState.INCONCLUSIVE, lambda c: not c.has_data, lambda c: explain.inconclusive(c.variant)),
+    Rule(VerdictState.INCONCLUSIVE, lambda c: not c.has_data, lambda c: explain.inconclusive([c.variant])),
     Rule(VerdictState.NO_EFFECT, lambda c: True, lambda c: explain.no_effect(c.variant, _bounds(c))),
 )
 
@@ -133,7 +133,7 @@ class MetricRule:
         rest = [t for t in treatments if t.state is not state]
         return Verdict(
             state=state,
-            summary=explain.several([t.summary for t in (*leading, *rest)]),
+            summary=explain.several(_summaries(evidence, (*leading, *rest))),
             reasons=_without_repeats([r for t in (*leading, *rest) for r in t.reasons]),
             numbers=_numbers(evidence),
             treatments=treatments,
@@ -178,6 +178,22 @@ def _case(evidence: Evidence, variant: str) -> Case:
         else:
             unproven.append(metric)
     return Case(evidence, variant, tuple(wins), tuple(losses), tuple(unproven), tuple(safe))
+
+
+def _summaries(evidence: Evidence, treatments: Sequence[TreatmentVerdict]) -> list[str]:
+    """Return one sentence per treatment, those that say the same of several in one."""
+    joint: dict[VerdictState, Callable[[list[str]], str]] = {
+        VerdictState.NO_DECISION_YET: lambda names: explain.no_decision_yet(names, evidence.progress),
+        VerdictState.INCONCLUSIVE: explain.inconclusive,
+    }
+    texts: list[str] = []
+    for treatment in treatments:
+        same = [t.variant for t in treatments if t.state is treatment.state]
+        if treatment.state not in joint:
+            texts.append(treatment.summary)
+        elif treatment.variant == same[0]:
+            texts.append(joint[treatment.state](same))
+    return texts
 
 
 def _strength(evidence: Evidence, variant: str) -> float:

@@ -97,13 +97,15 @@ def judge_guardrail(
     alpha: float,
     direction: Direction,
     growth: float | None = None,
+    final_alpha: float | None = None,
     is_worse: bool | None = None,
 ) -> GuardrailResult:
     """Judge one treatment by a guardrail metric.
 
     SAFE when the one-sided interval of the lift stays within the margin, HARM when worsening is significant, else
     INCONCLUSIVE, or CANNOT_BE_POWERED when even the full sample (`growth` times the visitors seen) would show safety in less
-    than half of all cases in which nothing changed. `is_worse` overrides the test of worsening, for a caller that has looked
+    than half of all cases in which nothing changed. `final_alpha` is the level of the full sample's look, where it differs from
+    this one; `is_worse` overrides the test of worsening, for a caller that has looked
     before.
 
     Units: `alpha` one-sided. Source: Schultzberg, Ankargren & Franberg (2024), arXiv 2402.11609; STATISTICS section 7.
@@ -112,7 +114,7 @@ def judge_guardrail(
     comparison = method.compare(treatment, control, alpha=2 * alpha)
     power = safe_power(treatment, control, margin=margin, alpha=alpha, direction=direction)
     full_power = (
-        safe_power(treatment, control, margin=margin, alpha=alpha, direction=direction, growth=growth)
+        safe_power(treatment, control, margin=margin, alpha=final_alpha or alpha, direction=direction, growth=growth)
         if growth is not None
         else None
     )
