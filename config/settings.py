@@ -40,6 +40,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INKLING_EVENT_STORE = env.text("INKLING_EVENT_STORE", "parquet")
+INKLING_ANALYSIS_MINUTES = env.number("INKLING_ANALYSIS_MINUTES", 15, low=1, high=1440)
 
 # --- Security ----------------------------------------------------------------------------------------------------------
 
@@ -68,7 +69,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/reports/"
+CSRF_FAILURE_VIEW = "reports.views.errors.csrf_failed"
 
 # --- Django ------------------------------------------------------------------------------------------------------------
 
@@ -155,6 +158,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "DESCRIPTION": "A/B testing for sites with little traffic: assignments, events and reports.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # The report document is JSON Schema, which OpenAPI speaks from 3.1 on.
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": ["reports.views.openapi.add_contract"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

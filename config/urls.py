@@ -8,7 +8,7 @@ from config import client_api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("login/", LoginView.as_view(), name="login"),
+    path("login/", LoginView.as_view(next_page="report-list"), name="login"),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
     path("", include(client_api)),
     path("", include("reports.urls")),

@@ -27,6 +27,7 @@ COLOURS = {
     "#030304": "var(--series-4)",
     "#030305": "var(--series-5)",
 }
+LABEL_WIDTH, LEGEND_ROW = 170, 18
 INK, LINE = "#010101", "#020202"
 SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2, 1, 2, 1, 2])
@@ -34,7 +35,7 @@ SHAPES = ("circle", "diamond", "square", "triangle-up", "triangle-down")
 
 
 def exposures_a_day(
-    days: Sequence[str], variants: Sequence[str], counts: Sequence[Sequence[int]], *, width: int, height: int = 220
+    days: Sequence[str], variants: Sequence[str], counts: Sequence[Sequence[int]], *, width: int, height: int = 200
 ) -> dict[str, Any]:
     """Return the specification of first exposures a day, one line per variant, told apart by colour, dash and mark.
 
@@ -71,16 +72,27 @@ def exposures_a_day(
     point = base.mark_point(filled=True, size=size, opacity=1).encode(
         shape=alt.Shape("variant:N", sort=names, scale=alt.Scale(domain=names, range=shapes), legend=_legend(width))
     )
-    return _finish(alt.layer(line, point), width=width, height=height)
+    legend_rows = -(-len(names) // _columns(width))
+    return _finish(alt.layer(line, point), width=width, height=height + LEGEND_ROW * legend_rows)
+
+
+def _columns(width: int) -> int:
+    return max(1, width // LABEL_WIDTH)
 
 
 def _legend(width: int) -> alt.Legend:
     return alt.Legend(
-        title=None, orient="top", direction="horizontal", symbolSize=70, labelLimit=220, columns=max(1, width // 240)
+        title=None,
+        orient="top",
+        direction="horizontal",
+        symbolSize=70,
+        symbolStrokeWidth=0,
+        labelLimit=LABEL_WIDTH - 30,
+        columns=_columns(width),
     )
 
 
-def _finish(chart: alt.LayerChart, *, width: int, height: int) -> dict[str, Any]:
+def _finish(chart: Any, *, width: int, height: int) -> dict[str, Any]:
     styled = (
         chart.properties(
             width=width,

@@ -9,13 +9,16 @@ from uuid import uuid4
 from celery import shared_task
 from django.utils import timezone
 
+from experiments.services import close_due_experiments
 from reports.services import analyse_if_due, due_experiment_ids
 
 
 @shared_task(name="reports.analyse_due", ignore_result=True)
 def analyse_due() -> int:
-    """Hand out one task for each experiment that is due; return how many."""
-    ids = due_experiment_ids(now=timezone.now())
+    """Stop the experiments whose planned end has come, then hand out one task for each that is due; return how many."""
+    now = timezone.now()
+    close_due_experiments(now=now)
+    ids = due_experiment_ids(now=now)
     for experiment_id in ids:
         analyse_experiment.delay(experiment_id)
     return len(ids)

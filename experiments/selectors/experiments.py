@@ -11,7 +11,8 @@ from experiments.core.lifecycle import Status
 from experiments.core.metrics import Conversion, Role
 from experiments.core.readiness import Draft, DraftMetric, DraftVariant, LayerClaim, Obstacle, obstacles
 from experiments.core.refusal import Refused
-from experiments.models import Experiment, Metric, PublishedRuleset, Site
+from experiments.models import Experiment as Experiment
+from experiments.models import Metric, PublishedRuleset, Site
 from experiments.selectors.plans import definition_of, metric_rows, ordered_variants
 
 STARTED = (Status.RUNNING.value, Status.PAUSED.value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from experiments.core.lifecycle import Status
@@ -100,39 +101,27 @@ def _part(label: str, value: int, planned: int | None) -> Progress:
     )
 
 
-def _spanned_days(document: Any) -> int:
+def _spanned_days(document: Mapping[str, Any]) -> int:
     return len((document.get("exposures") or {}).get("days", ()))
 
 
-def next_change(report: ReportInput, verdict: Any) -> str:
+def next_change(report: ReportInput, verdict: Mapping[str, Any]) -> str:
     """Say when the verdict could next be another one."""
     facts = report.experiment
-    planned = verdict.get("next_change")
-    if isinstance(planned, str) and planned:
-        at = _time(planned)
-        return f"Not before {numbers.day(at, facts.time_zone)}." if at else planned
     if facts.is_imported:
         return "Only when more data are imported."
     if facts.status is Status.ARCHIVED:
         return "It is archived and stays as it is."
     if facts.status is Status.STOPPED:
-        return "Late conversions may still arrive; after the last conversion window it stays as it is."
+        return "Only while late conversions arrive; after the last conversion window it stays as it is."
     if facts.status is Status.PAUSED:
-        return "After the experiment is resumed, or when late conversions arrive."
-    horizon = report.plan.horizon_days if report.plan else None
-    if facts.started_at is not None and horizon:
-        last = facts.started_at + timedelta(days=horizon)
-        if last > report.now:
-            return f"With the next data, within {report.refresh_minutes} minutes; for good on {numbers.day(last, facts.time_zone)}."
-        return f"The planned time ended on {numbers.day(last, facts.time_zone)}: decide and stop the experiment."
-    return f"With the next data, within {report.refresh_minutes} minutes."
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return numbers.parse_time(text)
-    except ValueError:
-        return None
+        return "After it is resumed, or when late conversions arrive."
+    look = numbers.parse_time(verdict.get("next_change"))
+    if look is not None and look > report.now:
+        return f"Not before {numbers.moment(look, facts.time_zone)}."
+    if report.document is not None and report.document.get("is_final"):
+        return "The planned data are in: decide, and stop the experiment."
+    return f"With the next analysis, within {report.refresh_minutes} minutes."
 
 
 def notices(report: ReportInput) -> tuple[Notice, ...]:

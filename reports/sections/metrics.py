@@ -123,7 +123,10 @@ def _table(
     controls: set[str],
 ) -> Table:
     comparisons = [c for m in metrics for c in m.get("comparisons", ()) if c.get("lift") is not None]
-    scale = scale_for((c.get("lift_ci_low"), c.get("lift"), c.get("lift_ci_high")) for c in comparisons)
+    margins = [
+        _worst(m) for key in (str(m["key"]) for m in metrics) if (m := planned.get(key)) and m.margin is not None
+    ]
+    scale = scale_for([(c.get("lift_ci_low"), c.get("lift"), c.get("lift_ci_high")) for c in comparisons], also=margins)
     blocks = tuple(_block(m, planned.get(str(m["key"])), controls, scale) for m in metrics)
     return Table(role, title, meaning, scale, blocks)
 
@@ -246,10 +249,7 @@ def _no_lift(comparison: Mapping[str, Any]) -> str:
 
 def _plot(line: Line, comparison: Mapping[str, Any], planned: PlannedMetric | None, scale: Scale) -> Plot:
     low, high, lift = comparison.get("lift_ci_low"), comparison.get("lift_ci_high"), comparison["lift"]
-    margin = None
-    if planned is not None and planned.margin is not None:
-        worse = -planned.margin if planned.metric.direction is Direction.INCREASE else planned.margin
-        margin = scale.at(worse) if scale.low <= worse <= scale.high else None
+    margin = scale.at(_worst(planned)) if planned is not None and planned.margin is not None else None
     return Plot(
         low=scale.at(low if low is not None else scale.low),
         high=scale.at(high if high is not None else scale.high),
@@ -260,6 +260,12 @@ def _plot(line: Line, comparison: Mapping[str, Any], planned: PlannedMetric | No
         cut_high=scale.cuts_high(high),
         label=f"{line.variant}: {numbers.lift(lift)}, {numbers.interval(low, high)}",
     )
+
+
+def _worst(planned: PlannedMetric) -> float:
+    """Return the lift at which a guardrail's margin lies: on the left, or on the right where lower is better."""
+    margin = planned.margin or 0.0
+    return -margin if planned.metric.direction is Direction.INCREASE else margin
 
 
 METRICS = Section(key="metrics", title="Metrics", template="reports/sections/metrics.html", build=build)

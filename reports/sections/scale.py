@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reports.sections.numbers import MINUS, NARROW
@@ -12,6 +12,7 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 WIDEST = (
     3.0  # a single interval this many times wider than the usual one is cut, with an arrow, so the others stay readable
 )
+ROOM = 0.25  # of the widest reach
 MARGIN = 4.0  # per cent of the width kept free at both edges
 
 
@@ -49,8 +50,13 @@ class Scale:
         return value is None or value > self.high
 
 
-def scale_for(intervals: Iterable[tuple[float | None, float | None, float | None]]) -> Scale:
-    """Return one axis for (low, estimate, high) triples that shows every estimate and all usual intervals whole."""
+def scale_for(
+    intervals: Iterable[tuple[float | None, float | None, float | None]], *, also: Sequence[float] = ()
+) -> Scale:
+    """Return one axis for (low, estimate, high) triples that shows every estimate and all usual intervals whole.
+
+    `also` names further places that must be inside, such as margins.
+    """
     triples = list(intervals)
     estimates = [abs(e) for _, e, _ in triples if e is not None and math.isfinite(e)]
     reaches = sorted(
@@ -59,14 +65,18 @@ def scale_for(intervals: Iterable[tuple[float | None, float | None, float | None
         if any(end is not None and math.isfinite(end) for end in (low, high))
     )
     if not reaches and not estimates:
-        return _scale(-0.1, 0.1)
+        reach = max([0.1, *(1.25 * abs(place) for place in also)])
+        return _scale(-reach, reach)
     usual = reaches[len(reaches) // 2] if reaches else max(estimates)
     limit = max(usual * WIDEST, *(estimates or [0.0]))
     ends = [end for low, _, high in triples for end in (low, high) if end is not None and math.isfinite(end)]
     values = [min(max(v, -limit), limit) for v in [*ends, *(e for _, e, _ in triples if e is not None)]]
     span = max(map(abs, values)) or 0.1
-    low = min(min(values), -0.15 * span)
-    high = max(max(values), 0.15 * span)
+    # Room for the arrow beyond an estimate whose interval has no end on that side.
+    values += [e + ROOM * span for _, e, end in triples if e is not None and (end is None or end > limit)]
+    values += [e - ROOM * span for end, e, _ in triples if e is not None and (end is None or end < -limit)]
+    low = min([*values, *also, -0.15 * span])
+    high = max([*values, *also, 0.15 * span])
     return _scale(low, high)
 
 

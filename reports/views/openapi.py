@@ -7,8 +7,8 @@ from typing import Any
 
 from reports.views.contract import SCHEMAS
 
-BEARER = [{"clientKey": []}, {"serverKey": []}]
-SERVER = [{"serverKey": []}]
+BEARER: list[dict[str, list[str]]] = [{"clientKey": []}, {"serverKey": []}]
+SERVER: list[dict[str, list[str]]] = [{"serverKey": []}]
 KEY_SCHEMES: dict[str, Any] = {
     "clientKey": {
         "type": "http",

@@ -46,7 +46,7 @@ class ServerKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
-class ServerKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class ServerKeyScheme(OpenApiAuthenticationExtension):
     target_class = "reports.views.server_key.ServerKeyAuthentication"
     name = "serverKey"
 

@@ -74,9 +74,21 @@ def document(**changes: Any) -> dict[str, Any]:
             "reasons": ["Add to cart rose clearly.", "Purchase was shown to be safe within its margin of 10 %."],
         },
         "health": [
-            finding("sample_ratio", "ok", "The split is as planned", "1,403 and 1,397 visitors, planned half and half.", p_value=0.91),
+            finding(
+                "sample_ratio",
+                "ok",
+                "The split is as planned",
+                "1,403 and 1,397 visitors, planned half and half.",
+                p_value=0.91,
+            ),
             finding("freshness", "ok", "Events are arriving", "The last one came 2 minutes before the analysis."),
-            finding("several_variants", "warning", "3 visitors met both variants", "They stay with the one they met first.", visitors=3),
+            finding(
+                "several_variants",
+                "warning",
+                "3 visitors met both variants",
+                "They stay with the one they met first.",
+                visitors=3,
+            ),
         ],
         "variants": [
             {"key": "control", "is_control": True, "visitors": 1403},
@@ -120,10 +132,13 @@ def five_variants() -> dict[str, Any]:
     """Five variants with long names, losses, an open interval and a number that could not be computed."""
     names = ["control", "a-very-long-variant-name-that-somebody-really-typed-in", "c", "d-minus", "e"]
     sizes = [2010, 1985, 2033, 1999, 2001]
-    lost = {"code": "too_few_events", "detail": "Too few conversions yet: 3, and 10 are needed before a comparison says anything."}
+    lost = {
+        "code": "too_few_events",
+        "detail": "Too few conversions yet: 3, and 10 are needed before a comparison says anything.",
+    }
     return document(
         verdict={
-            "state": "keep_running",
+            "state": "no_decision_yet",
             "summary": "We cannot tell yet: 41 more orders are needed, about 9 days at the present traffic.",
             "reasons": ["No variant differs clearly from control.", "Purchase cannot be shown to be safe yet."],
         },

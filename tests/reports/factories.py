@@ -31,7 +31,11 @@ def make_draft(
 ) -> Experiment:
     site = site or make_site()
     experiment = Experiment.objects.create(
-        site=site, key=key, name=name, hypothesis="Because many leave at the shipping costs, a banner will help.", **fields
+        site=site,
+        key=key,
+        name=name,
+        hypothesis="Because many leave at the shipping costs, a banner will help.",
+        **fields,
     )
     share, rest = divmod(10_000, len(variants))
     for position, variant in enumerate(variants):
@@ -44,7 +48,12 @@ def make_draft(
         )
     if metrics:
         cart = services.ensure_metric(
-            site=site, key="add_to_cart", event_name="add_to_cart", conversion="milestone", name="Add to cart", funnel_order=1
+            site=site,
+            key="add_to_cart",
+            event_name="add_to_cart",
+            conversion="milestone",
+            name="Add to cart",
+            funnel_order=1,
         )
         purchase = services.ensure_metric(
             site=site, key="purchase", event_name="purchase", conversion="macro", name="Purchase", window_hours=72
@@ -62,7 +71,9 @@ def make_running(key: str = "free-shipping", *, at: datetime = START, **fields: 
     return services.start_experiment(experiment=make_draft(key, **fields), now=at)
 
 
-def make_run(experiment: Experiment, document: dict[str, Any] | None, *, at: datetime = NOW, **fields: Any) -> AnalysisRun:
+def make_run(
+    experiment: Experiment, document: dict[str, Any] | None, *, at: datetime = NOW, **fields: Any
+) -> AnalysisRun:
     """Store a run with a given document; None makes a failed one."""
     failed = {"code": "analysis_failed", "message": "The analysis stopped.", "advice": "It is tried again."}
     values: dict[str, Any] = {

@@ -1,0 +1,183 @@
+"""One run: the real store, the real analysis, an append-only row; and what happens when it fails."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from experiments import services as experiments
+from experiments.core.refusal import Refused
+from experiments.selectors.plans import plan_of
+from reports import selectors, services
+from reports.models import AnalysisRun
+from tests.reports import documents
+from tests.reports.factories import NOW, START, make_draft, make_run, make_running
+from tracking import services as tracking
+
+pytestmark = pytest.mark.django_db
+
+HOUR = timedelta(hours=1)
+
+
+def _us(moment: datetime) -> int:
+    return round(moment.timestamp() * 1_000_000)
+
+
+def send(visitor: str, name: str, at: datetime, **fields: Any) -> None:
+    event = {"name": name, "visitor_id": visitor, "timestamp": at.isoformat(), **fields}
+    judgement = tracking.ingest(site="shop", events=[event], now_us=_us(at))
+    assert judgement.accepted, judgement
+
+
+def expose(visitor: str, variant: str, at: datetime, experiment: str = "free-shipping") -> None:
+    send(visitor, "$exposure", at, properties={"experiment": experiment, "variant": variant})
+
+
+def values_of(run: AnalysisRun, metric: str) -> dict[str, dict[str, Any]]:
+    assert run.result is not None, run.error
+    found = next(m for m in run.result["metrics"] if m["key"] == metric)
+    return {v["variant"]: v for v in found["values"]}
+
+
+def test_run_analysis__visitors_and_events_sent__counts_them_as_by_hand() -> None:
+    experiment = make_running()
+    # By hand: control has 4 visitors of whom 1 adds to the cart; banner has 5 of whom 3 do.
+    for n in range(4):
+        expose(f"c{n}", "control", START + n * HOUR)
+    for n in range(5):
+        expose(f"b{n}", "banner", START + n * HOUR)
+    send("c0", "add_to_cart", START + 5 * HOUR)
+    for n in range(3):
+        send(f"b{n}", "add_to_cart", START + 6 * HOUR)
+    send("b0", "purchase", START + 7 * HOUR, value=25.0)
+
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+
+    assert run.status == "done", run.error
+    assert run.result is not None
+    assert {v["key"]: v["visitors"] for v in run.result["variants"]} == {"control": 4, "banner": 5}
+    cart = values_of(run, "add_to_cart")
+    assert (cart["control"]["converted"], cart["banner"]["converted"]) == (1, 3)
+    assert values_of(run, "revenue")["banner"]["total"] == pytest.approx(25.0)
+    assert run.plan_hash == plan_of(experiment).hash()
+    assert run.ruleset_version == 1
+    json.dumps(run.result, allow_nan=False)
+
+
+def test_run_analysis__as_of_before_an_event__does_not_count_it() -> None:
+    experiment = make_running()
+    expose("a", "control", START + HOUR)
+    send("a", "add_to_cart", START + 2 * HOUR)
+    expose("b", "banner", START + 10 * HOUR)
+
+    run = services.run_analysis(experiment=experiment, as_of=START + 9 * HOUR, now=NOW)
+
+    assert run.result is not None, run.error
+    assert {v["key"]: v["visitors"] for v in run.result["variants"]} == {"control": 1, "banner": 0}
+
+
+def test_run_analysis__exposure_after_the_stop__is_not_counted_but_its_conversions_before_are() -> None:
+    experiment = make_running()
+    expose("a", "control", START + HOUR)
+    stopped = experiments.stop_experiment(experiment=experiment, reason="Enough.", now=START + 5 * HOUR)
+    expose("late", "control", START + 6 * HOUR)
+    send("a", "add_to_cart", START + 7 * HOUR)
+
+    run = services.run_analysis(experiment=stopped, as_of=NOW, now=NOW)
+
+    assert run.result is not None, run.error
+    assert {v["key"]: v["visitors"] for v in run.result["variants"]} == {"control": 1, "banner": 0}
+    assert values_of(run, "add_to_cart")["control"]["converted"] == 1
+
+
+def test_run_analysis__twice_over_the_same_events__gives_two_rows_with_one_answer() -> None:
+    experiment = make_running()
+    expose("a", "control", START + HOUR)
+    first = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+    second = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW + HOUR)
+    assert first.pk != second.pk
+    assert first.result == second.result
+    assert first.code_version == second.code_version
+
+
+def test_run_analysis__no_event_at_all__is_an_answer_without_invented_numbers() -> None:
+    run = services.run_analysis(experiment=make_running(), as_of=NOW, now=NOW)
+    assert run.status == "done", run.error
+    assert run.result is not None
+    for metric in run.result["metrics"]:
+        for comparison in metric["comparisons"]:
+            assert comparison["not_computable"]["detail"]
+            assert "effect" not in comparison
+
+
+def test_run_analysis__store_breaks__keeps_a_failed_run_without_a_trace_and_the_last_good_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    experiment = make_running()
+    good = make_run(experiment, documents.document())
+
+    def broken() -> None:
+        raise RuntimeError("secret detail of the inside")
+
+    monkeypatch.setattr(services, "event_store", broken)
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+
+    assert run.status == "failed"
+    assert run.error is not None
+    assert run.error["code"] == "analysis_failed"
+    assert "secret" not in json.dumps(run.error)
+    assert "secret detail of the inside" in caplog.text
+    assert selectors.last_good_run(experiment) == good
+    assert selectors.latest_run(experiment) == run
+
+
+@pytest.mark.parametrize(
+    ("problem", "code"),
+    [
+        (OSError("disk gone"), "event_store_unavailable"),
+        (Refused("plan_incomplete", "No control.", "Add one."), "plan_incomplete"),
+    ],
+)
+def test_run_analysis__known_trouble__has_a_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, problem: Exception, code: str
+) -> None:
+    def broken() -> None:
+        raise problem
+
+    monkeypatch.setattr(services, "event_store", broken)
+    run = services.run_analysis(experiment=make_running(), as_of=NOW, now=NOW)
+    assert run.error is not None
+    assert run.error["code"] == code
+    assert run.error["message"] and run.error["advice"]
+
+
+def test_run_analysis__draft__is_refused_and_stores_nothing() -> None:
+    with pytest.raises(Refused) as refused:
+        services.run_analysis(experiment=make_draft(), as_of=NOW, now=NOW)
+    assert refused.value.code == "not_started"
+    assert not AnalysisRun.objects.exists()
+
+
+def test_run_analysis__as_of_tomorrow__is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        services.run_analysis(experiment=make_running(), as_of=NOW + HOUR, now=NOW)
+    assert refused.value.code == "as_of_in_future"
+
+
+def test_analysis_run__stored__refuses_to_be_rewritten() -> None:
+    run = make_run(make_running(), documents.document())
+    run.code_version = "another"
+    with pytest.raises(TypeError, match="append-only"):
+        run.save()
+
+
+def test_totals_request__live_and_imported__take_exposures_of_the_experiments_life_only_when_live() -> None:
+    experiment = make_running()
+    plan = plan_of(experiment)
+    request = services.totals_request(experiment=experiment, plan=plan, as_of=START + HOUR)
+    assert request.since == _us(START)
+    assert request.as_of == _us(datetime(2026, 3, 2, 7, tzinfo=UTC))
+    assert {c.event for c in request.columns} == {"add_to_cart", "purchase"}
