@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NAIVE_EPOCH = datetime(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
 LONGEST_SHOWN = 60
 
@@ -74,8 +75,11 @@ def _microseconds(value: Any, zone: tzinfo, layout: str | None) -> int:
         value = value.strip()
         value = datetime.strptime(value, layout) if layout else _from_text(value)
     if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=zone)
-        return (moment - EPOCH) // MICROSECOND
+        if value.tzinfo is not None:
+            return (value - EPOCH) // MICROSECOND
+        if zone is UTC:
+            return (value - NAIVE_EPOCH) // MICROSECOND
+        return (value.replace(tzinfo=zone) - EPOCH) // MICROSECOND
     if isinstance(value, date):
         return (datetime(value.year, value.month, value.day, tzinfo=zone) - EPOCH) // MICROSECOND
     if isinstance(value, bool):
@@ -124,6 +128,8 @@ def as_count(value: Any) -> int:
     if value is None:
         return 0
     if isinstance(value, str):
+        if value == "0" or value == "1":  # by far the most frequent
+            return int(value)
         word = value.strip().lower()
         if word in NO:
             return 0

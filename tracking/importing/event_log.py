@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracking.core.events import Event
 from tracking.importing.agreement import Agreement
@@ -52,8 +52,7 @@ class EventLog:
     now_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     line: int
     identity: bytes
     visitor: Any
@@ -76,7 +75,7 @@ def events_of(
         rejections.add(rejection)
     for row in _rows(chunk, log):
         try:
-            yield from _events(row, log, meetings)
+            yield from _events(row, log, rejections, meetings)
         except BadCell as bad:
             rejections.add(Rejection(row.line, bad.code, str(bad)))
 
@@ -108,7 +107,7 @@ def _rows(chunk: Chunk, log: EventLog) -> Iterator[_Row]:
         yield _Row(*cells)
 
 
-def _events(row: _Row, log: EventLog, meetings: FirstMeetings | None) -> Iterator[Outgoing]:
+def _events(row: _Row, log: EventLog, rejections: Rejections, meetings: FirstMeetings | None) -> Sequence[Outgoing]:
     visitor = as_text(row.visitor)
     if not visitor:
         raise BadCell("missing_visitor", "The visitor is empty.")
@@ -122,37 +121,35 @@ def _events(row: _Row, log: EventLog, meetings: FirstMeetings | None) -> Iterato
     time = as_time(row.time, log.zone, log.layout)
     value = as_number(row.value)
     context = _named(log.context, row.context)
+    exposures: list[Outgoing] = []
     if log.experiment is not None and not is_empty(row.variant):
         variant = as_text(row.variant)
         key = log.experiment.variant_keys.get(variant, variant)
         agreement = log.experiment.agreement
         met = agreement.contradiction(variant, as_text(row.other)) if agreement else None
         if met is not None:
-            yield _exposure(row, log, log.experiment, met, visitor, time, context)
-            raise BadCell(
-                "conflicting_exposure", f"Visitor '{visitor}' met {met}; the exposure is kept as conflicting."
-            )
+            message = f"Visitor '{visitor}' met {met}; the exposure is kept as conflicting, the event is not."
+            rejections.add(Rejection(row.line, "conflicting_exposure", message))
+            return [_exposure(row, log, log.experiment, met, visitor, time, context)]
         if log.experiment.expose_on is None:
             assert meetings is not None
             meetings.add(visitor, key, time, context)
         elif name == log.experiment.expose_on:
-            yield _exposure(row, log, log.experiment, key, visitor, time, context)
+            exposures.append(_exposure(row, log, log.experiment, key, visitor, time, context))
     own_id = as_text(row.event_id)
-    yield Outgoing(
-        row.line,
-        Event(
-            event_id=event_id("given", own_id) if own_id else event_id("row", row=row.identity),
-            name=name,
-            visitor_id=visitor,
-            time=time,
-            received=log.now_us,
-            session_id=as_text(row.session),
-            value=value,
-            properties=_named(log.properties, row.properties),
-            context=context,
-            source=SOURCE,
-        ),
+    event = Event(
+        event_id=event_id("given", own_id) if own_id else event_id("row", row=row.identity),
+        name=name,
+        visitor_id=visitor,
+        time=time,
+        received=log.now_us,
+        session_id=as_text(row.session),
+        value=value,
+        properties=_named(log.properties, row.properties),
+        context=context,
+        source=SOURCE,
     )
+    return [*exposures, Outgoing(row.line, event)]
 
 
 def _exposure(
@@ -170,6 +167,8 @@ def _exposure(
 
 
 def _named(names: Mapping[str, str], cells: Sequence[Any]) -> dict[str, Any]:
+    if not cells:
+        return {}
     return {
         name: cell if isinstance(cell, str | int | float | bool) else str(cell)
         for name, cell in zip(names, cells, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from enum import StrEnum
@@ -92,20 +92,11 @@ def events_of(chunk: Chunk, table: VisitorTable, rejections: Rejections) -> Iter
     """Turn rows into an exposure each and the events of its outcomes; a row with one bad cell is left out as a whole."""
     for rejection in chunk.rejected:
         rejections.add(rejection)
-    for line, *cells in _rows(chunk, table):
+    for cells in _rows(chunk, table):
         try:
-            yield from list(_events(line, table, *cells))
-        except _Conflict as conflict:
-            yield conflict.met
-            rejections.add(Rejection(line, "conflicting_exposure", str(conflict)))
+            yield from _events(table, rejections, *cells)
         except BadCell as bad:
-            rejections.add(Rejection(line, bad.code, str(bad)))
-
-
-class _Conflict(Exception):
-    def __init__(self, message: str, met: Outgoing) -> None:
-        super().__init__(message)
-        self.met = met
+            rejections.add(Rejection(cells[0], bad.code, str(bad)))
 
 
 def _rows(chunk: Chunk, table: VisitorTable) -> Iterator[tuple[Any, ...]]:
@@ -128,15 +119,16 @@ def _rows(chunk: Chunk, table: VisitorTable) -> Iterator[tuple[Any, ...]]:
 
 
 def _events(
-    line: int,
     table: VisitorTable,
+    rejections: Rejections,
+    line: int,
     visitor_cell: Any,
     variant_cell: Any,
     other_cell: Any,
     time_cell: Any,
     outcome_cells: Sequence[Any],
     context_cells: Sequence[Any],
-) -> Iterator[Outgoing]:
+) -> list[Outgoing]:
     visitor = as_text(visitor_cell) if table.visitor else f"{table.experiment}-row-{line}"
     if not visitor:
         raise BadCell("missing_visitor", "The visitor is empty.")
@@ -144,62 +136,58 @@ def _events(
     if not variant:
         raise BadCell("missing_variant", "The variant is empty.")
     time = as_time(time_cell, table.zone, table.layout) if table.time else table.default_time
-    names = zip(table.context, context_cells, strict=True)
-    context = {name: cell if isinstance(cell, str) else as_text(cell) for name, cell in names if not is_empty(cell)}
-
-    def met(key: str) -> Outgoing:
-        return exposure(
-            line,
-            experiment=table.experiment,
-            variant=key,
-            visitor=visitor,
-            time=time,
-            now_us=table.now_us,
-            context=context,
-        )
-
+    context = _context(table, context_cells) if context_cells else {}
     contradiction = table.agreement.contradiction(variant, as_text(other_cell)) if table.agreement else None
+    met = exposure(
+        line,
+        experiment=table.experiment,
+        variant=contradiction or table.variant_keys.get(variant, variant),
+        visitor=visitor,
+        time=time,
+        now_us=table.now_us,
+        context=context,
+    )
     if contradiction is not None:
         message = f"Visitor '{visitor}' met {contradiction}; the exposure is kept as conflicting, its outcomes are not."
-        raise _Conflict(message, met(contradiction))
-    yield met(table.variant_keys.get(variant, variant))
+        rejections.add(Rejection(line, "conflicting_exposure", message))
+        return [met]
+    events = [met]
     for outcome, cell in zip(table.outcomes, outcome_cells, strict=True):
         for number, value in _values(outcome, cell):
-            yield Outgoing(
-                line,
-                Event(
-                    event_id=event_id(
-                        "outcome", table.experiment, variant, visitor, str(time), outcome.event, str(number), str(value)
-                    ),
-                    name=outcome.event,
-                    visitor_id=visitor,
-                    time=time,
-                    received=table.now_us,
-                    value=value,
-                    context=context,
-                    source=SOURCE,
-                ),
+            parts = (table.experiment, variant, visitor, str(time), outcome.event, str(number), str(value))
+            event = Event(
+                event_id=event_id("outcome", *parts),
+                name=outcome.event,
+                visitor_id=visitor,
+                time=time,
+                received=table.now_us,
+                value=value,
+                context=context,
+                source=SOURCE,
             )
+            events.append(Outgoing(line, event))
+    return events
 
 
-def _values(outcome: Outcome, cell: Any) -> Iterator[tuple[int, float | None]]:
-    """Yield the number and value of each event that a cell stands for; an amount of 0 stands for none."""
+def _context(table: VisitorTable, cells: Sequence[Any]) -> dict[str, Any]:
+    return {name: as_text(cell) for name, cell in zip(table.context, cells, strict=True) if not is_empty(cell)}
+
+
+def _values(outcome: Outcome, cell: Any) -> Iterable[tuple[int, float | None]]:
+    """Return the number and value of each event that a cell stands for; an amount of 0 stands for none."""
     try:
         if outcome.reading is Reading.AMOUNT:
             amount = as_number(cell)
-            if amount:
-                yield 0, amount
-            return
+            return ((0, amount),) if amount else ()
         count = as_count(cell)
     except BadCell as bad:
         raise BadCell(bad.code, f"Column '{outcome.column}': {bad}") from None
     if outcome.reading is Reading.ONCE:
-        count = min(count, 1)
+        return ((0, None),) if count else ()
     if count > MOST_TIMES:
         raise BadCell(
             "bad_value",
             f"Column '{outcome.column}': {shown(cell)} events of one visitor are more than {MOST_TIMES:,}; "
             "use the kind value_sum, which stores one number.",
         )
-    for number in range(count):
-        yield number, None
+    return ((number, None) for number in range(count))

@@ -20,7 +20,7 @@ from tracking.importing.naming import key_from, keys_from
 from tracking.importing.wishes import MetricWish, check_names, control_among
 
 if TYPE_CHECKING:
-    from experiments.selectors.experiments import Experiment, Metric, Site
+    from experiments.models import Experiment, Metric, Site
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Data of the past is brought in to be kept: a site that an import makes drops nothing for a hundred years.
