@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from django.db import close_old_connections
+
 from config.client_api import answer, body_limit, find
 from experiments.core.bodies import too_large
 from experiments.core.protocol import ApiError
@@ -65,14 +67,19 @@ class Front:
             return self._django(environ, start_response)
         self._before_each()
         method = environ["REQUEST_METHOD"]
-        reply = answer(
-            methods,
-            method=method,
-            address=address,
-            headers=Headers(environ),
-            query=environ.get("QUERY_STRING", ""),
-            body=read_body(environ, body_limit(methods, method)),
-        )
+        # Django does this around each request of its own; without it a thread whose connection broke would keep it.
+        close_old_connections()
+        try:
+            reply = answer(
+                methods,
+                method=method,
+                address=address,
+                headers=Headers(environ),
+                query=environ.get("QUERY_STRING", ""),
+                body=read_body(environ, body_limit(methods, method)),
+            )
+        finally:
+            close_old_connections()
         start_response(
             STATUS_LINES[reply.status],
             [

@@ -13,11 +13,14 @@ import pytest
 from django.test import RequestFactory
 
 from config import client_api
+from config import front as front_module
 from config.client_api import ROUTES, Route, client_view
 from config.front import Front, read_body
 from experiments.core.protocol import ApiError
 from experiments.selectors import live
 from tests.experiments.live_site import LiveSite, make_site, publish, rule
+
+pytestmark = pytest.mark.django_db  # the front looks after this thread's connection at every request
 
 ADDRESS = "/api/v1/assignments"
 
@@ -200,6 +203,21 @@ def test_front__each_request_of_its_own__calls_before_each_and_no_other_does() -
     assert calls == []
     front(environ_of("GET", ADDRESS, b"", {}), lambda *args: None)
     assert calls == [1]
+
+
+def test_front__connection_broke_while_answering__is_closed_so_that_the_next_request_opens_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[str] = []
+
+    def handler(request: Any, now_us: int) -> Any:
+        steps.append("answer")
+        raise RuntimeError("the server closed the connection")
+
+    monkeypatch.setattr(client_api, "ROUTES", {ADDRESS: {"POST": Route(handler, 100)}})
+    monkeypatch.setattr(front_module, "close_old_connections", lambda: steps.append("close"))
+    assert through_front("POST", ADDRESS, b"{}").status == 500
+    assert steps == ["close", "answer", "close"]
 
 
 def test_routes__every_hot_address__is_there_with_its_method() -> None:
