@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from experiments.core.metric_kinds.base import StatisticKind
@@ -24,23 +24,28 @@ UNEQUAL_SPLIT = 1.5
 FEW_CONVERSIONS = 100
 
 
-def mid_p_tails(x_t: int, n_t: int, x_c: int, n_c: int) -> tuple[float, float]:
-    """Return the two one-sided mid-P values, logarithms: of a treatment this high, and of one this low.
+def mid_p_tails(x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return the two one-sided mid-P values as logarithms: of a treatment this high, and of one this low.
 
-    Source: Lancaster (1961), JASA 56:223-234. Checked against: summing the hypergeometric probabilities.
+    Shapes: all arguments broadcast to one shape. Source: Lancaster (1961), JASA 56:223-234.
+    Checked against: summing the hypergeometric probabilities.
     """
-    table = stats.hypergeom(n_t + n_c, n_t, x_t + x_c)
-    half = table.logpmf(x_t) - np.log(2)
-    return float(np.logaddexp(table.logsf(x_t), half)), float(np.logaddexp(table.logcdf(x_t - 1), half))
+    xt, nt, xc, nc = np.broadcast_arrays(*(np.asarray(a, dtype=np.int64) for a in (x_t, n_t, x_c, n_c)))
+    table = nt + nc, nt, xt + xc
+    half = stats.hypergeom.logpmf(xt, *table) - np.log(2)
+    up = np.logaddexp(stats.hypergeom.logsf(xt, *table), half)
+    down = np.logaddexp(stats.hypergeom.logcdf(xt - 1, *table), half)
+    return np.asarray(up), np.asarray(down)
 
 
-def mid_p_z(x_t: int, n_t: int, x_c: int, n_c: int) -> float:
-    """Return the one-sided mid-P value turned into a standard normal z; positive when the treatment is higher."""
+def mid_p_z(x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike) -> FloatArray:
+    """Return the one-sided mid-P value turned into a standard normal z; positive when the treatment is higher.
+
+    Shapes: all arguments broadcast to one shape.
+    """
     log_up, log_down = mid_p_tails(x_t, n_t, x_c, n_c)
-    if abs(log_up - log_down) < 1e-12:
-        return 0.0
-    z = -special.ndtri_exp(log_up) if log_up < log_down else special.ndtri_exp(log_down)
-    return float(z)
+    z = np.where(log_up < log_down, -special.ndtri_exp(log_up), special.ndtri_exp(log_down))
+    return np.where(np.abs(log_up - log_down) < 1e-12, 0.0, z)
 
 
 def _skewness_corrected(z: FloatArray, skewness: FloatArray) -> FloatArray:
@@ -85,9 +90,9 @@ class MidPMethod:
         t, c = pair
         counts = (t.converted, t.visitors, c.converted, c.visitors)
         critical = critical_value(alpha)
-        z = mid_p_z(*counts)
-        low, high = mid_p_difference_limits(*counts, critical=critical)
-        ratio_low, ratio_high = mid_p_ratio_limits(*counts, critical=critical)
+        z = float(mid_p_z(*counts))
+        low, high = (float(limit) for limit in mid_p_difference_limits(*counts, critical=critical))
+        ratio_low, ratio_high = (float(limit) for limit in mid_p_ratio_limits(*counts, critical=critical))
         return Comparison(
             method=self.key,
             alpha=alpha,
@@ -107,7 +112,7 @@ class MidPMethod:
         return float(statistic(np.asarray(ratio)))
 
 
-def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float, target: float) -> Function:
+def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float, target: FloatArray) -> Function:
     """Return the skewness-corrected score of `moments`, anchored to `target` at the null hypothesis.
 
     The anchor is what makes p-value and interval agree exactly; it fades within about two units of z, so that far from
@@ -120,36 +125,46 @@ def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float,
             skewness = np.where(at.variance > 0, at.third / at.variance**1.5, 0.0)
         return _skewness_corrected(at.z, skewness)
 
-    at_null = float(corrected(np.asarray(null)))
+    at_null = corrected(np.asarray(null))
 
     def anchored(point: FloatArray) -> FloatArray:
         s = corrected(point)
-        away = np.where(np.isfinite(s), s - at_null, np.inf)
+        away = np.where(np.isfinite(s), s, np.inf) - at_null
         return np.asarray(s + (target - at_null) * np.exp(-0.5 * away * away))
 
     return anchored
 
 
-def difference_statistic(x_t: int, n_t: int, x_c: int, n_c: int) -> Function:
+def difference_statistic(x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike) -> Function:
     """Return the statistic whose inversion gives the interval of the difference."""
     return _statistic(lambda d: score.difference_moments(d, x_t, n_t, x_c, n_c), 0.0, mid_p_z(x_t, n_t, x_c, n_c))
 
 
-def ratio_statistic(x_t: int, n_t: int, x_c: int, n_c: int) -> Function:
+def ratio_statistic(x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike) -> Function:
     """Return the statistic whose inversion gives the interval of the ratio, as a function of the ratio."""
     return _statistic(lambda phi: score.ratio_moments(phi, x_t, n_t, x_c, n_c), 1.0, mid_p_z(x_t, n_t, x_c, n_c))
 
 
-def mid_p_difference_limits(x_t: int, n_t: int, x_c: int, n_c: int, *, critical: float) -> tuple[float, float]:
-    """Return the lowest and the highest difference that is not rejected at `critical`."""
-    statistic = difference_statistic(x_t, n_t, x_c, n_c)
-    low, high = inverted_limits(statistic, np.asarray(-1.0), np.asarray(1.0), critical)
-    return float(low), float(high)
+def mid_p_difference_limits(
+    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and the highest difference that is not rejected at `critical`.
+
+    Shapes: all arguments broadcast to one shape.
+    """
+    bound = np.ones(np.broadcast_shapes(*(np.shape(a) for a in (x_t, n_t, x_c, n_c))))
+    return inverted_limits(difference_statistic(x_t, n_t, x_c, n_c), -bound, bound, critical)
 
 
-def mid_p_ratio_limits(x_t: int, n_t: int, x_c: int, n_c: int, *, critical: float) -> tuple[float, float]:
-    """Return the lowest (may be 0) and the highest (may be infinite) ratio that is not rejected at `critical`."""
+def mid_p_ratio_limits(
+    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest (may be 0) and the highest (may be infinite) ratio that is not rejected at `critical`.
+
+    Shapes: all arguments broadcast to one shape.
+    """
     statistic = ratio_statistic(x_t, n_t, x_c, n_c)
-    bound = np.asarray(score.LOG_RATIO_BOUND)
+    bound = np.full(np.broadcast_shapes(*(np.shape(a) for a in (x_t, n_t, x_c, n_c))), score.LOG_RATIO_BOUND)
     low, high = inverted_limits(lambda log_ratio: statistic(np.exp(log_ratio)), -bound, bound, critical)
-    return 0.0 if x_t == 0 else float(np.exp(low)), np.inf if x_c == 0 else float(np.exp(high))
+    low, high = np.exp(low), np.exp(high)
+    return np.where(np.asarray(x_t) == 0, 0.0, low), np.where(np.asarray(x_c) == 0, np.inf, high)
