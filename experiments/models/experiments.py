@@ -228,7 +228,7 @@ class ExperimentMetric(models.Model):
             models.UniqueConstraint(fields=["experiment", "metric"], name="experimentmetric_once"),
             models.CheckConstraint(condition=Q(role__in=[r.value for r in Role]), name="experimentmetric_role_known"),
             models.CheckConstraint(
-                condition=~Q(role="guardrail") | Q(margin__gt=0, margin__lt=1),
+                condition=~Q(role="guardrail") | Q(margin__isnull=False, margin__gt=0, margin__lt=1),
                 name="experimentmetric_guardrail_has_margin",
             ),
             models.CheckConstraint(
