@@ -185,7 +185,7 @@ def _is_free(now: datetime) -> Q:
 
 
 def _next_due(experiment: Experiment, run: AnalysisRun, *, now: datetime, failures: int) -> datetime | None:
-    wait = timedelta(minutes=refresh_minutes()) * min(2**failures, LONGEST_BACK_OFF)
+    wait = timedelta(minutes=refresh_minutes()) * min(1 << failures, LONGEST_BACK_OFF)
     if failures or experiment.status in (Status.RUNNING, Status.PAUSED):
         return now + wait
     final = final_as_of(experiment, plan_of(experiment))
