@@ -12,6 +12,7 @@ STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 WIDEST = (
     3.0  # a single interval this many times wider than the usual one is cut, with an arrow, so the others stay readable
 )
+SMALLEST = 0.001  # an axis never shows less than 0.1 % to either side: nobody decides by less
 ROOM = 0.25  # of the widest reach
 MARGIN = 4.0  # per cent of the width kept free at both edges
 
@@ -71,7 +72,7 @@ def scale_for(
     limit = max(usual * WIDEST, *(estimates or [0.0]))
     ends = [end for low, _, high in triples for end in (low, high) if end is not None and math.isfinite(end)]
     values = [min(max(v, -limit), limit) for v in [*ends, *(e for _, e, _ in triples if e is not None)]]
-    span = max(map(abs, values)) or 0.1
+    span = max(SMALLEST, *map(abs, values))
     # Room for the arrow beyond an estimate whose interval has no end on that side.
     values += [e + ROOM * span for _, e, end in triples if e is not None and (end is None or end > limit)]
     values += [e - ROOM * span for end, e, _ in triples if e is not None and (end is None or end < -limit)]

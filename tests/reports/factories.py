@@ -89,7 +89,7 @@ def make_run(
     return AnalysisRun.objects.create(experiment=experiment, **{**values, **fields})
 
 
-def make_person(name: str = "vera", group: str = "viewer") -> User:
-    person = User.objects.create_user(name, password="a-long-enough-password")
+def make_person(name: str = "vera", group: str = "viewer", password: str | None = None) -> User:
+    person = User.objects.create_user(name, password=password)
     person.groups.add(Group.objects.get(name=group))
     return person

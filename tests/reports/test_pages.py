@@ -67,7 +67,7 @@ def test_pages__signed_in_without_any_group__is_403_with_advice() -> None:
 
 
 def test_sign_in__viewer__lands_on_the_reports() -> None:
-    make_person()
+    make_person(password="a-long-enough-password")
     client = Client()
     response = client.post("/login/", {"username": "vera", "password": "a-long-enough-password"})
     assert (response.status_code, response["Location"]) == (302, "/reports/")
@@ -363,7 +363,7 @@ def test_error_page__breaking_view__tells_nothing_of_the_inside(
 
 def test_admin__runs__can_be_read_and_not_changed() -> None:
     client = Client()
-    client.force_login(User.objects.create_superuser("root", password="a-long-enough-password"))
+    client.force_login(User.objects.create_superuser("root"))
     run = make_run(make_running(), documents.document())
     assert client.get("/admin/reports/analysisrun/").status_code == 200
     assert client.get(f"/admin/reports/analysisrun/{run.pk}/change/").status_code == 200

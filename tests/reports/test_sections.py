@@ -1,0 +1,305 @@
+"""Sections as pure functions: a document in, a frozen view model out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from experiments.core.lifecycle import Status
+from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
+from experiments.core.plan import AnalysisPlan, PlannedMetric, PlannedVariant
+from reports.core.decision import VerdictState
+from reports.core.health import Severity
+from reports.core.methods import METHODS
+from reports.core.methods.noninferiority import GuardrailOutcome
+from reports.sections.base import ExperimentFacts, ReportInput, RunFacts
+from reports.sections.exposures import build as build_exposures
+from reports.sections.exposures import without_gaps
+from reports.sections.headline import build as build_headline
+from reports.sections.health import SEVERITIES, evidence_rows
+from reports.sections.health import build as build_health
+from reports.sections.method import build as build_method
+from reports.sections.metrics import Metrics, window
+from reports.sections.metrics import build as build_metrics
+from reports.sections.outcomes import GUARDRAIL, outcome_of
+from reports.sections.verdicts import look_of
+from reports.sections.working import source_of
+from tests.reports import documents
+from tests.reports.test_numbers import plain
+
+START = datetime(2026, 3, 2, 6, tzinfo=UTC)
+NOW = START + timedelta(days=14)
+
+
+def planned(
+    key: str,
+    role: Role,
+    conversion: Conversion = Conversion.MACRO,
+    *,
+    kind: str = "conversion",
+    margin: float | None = None,
+    **fields: Any,
+) -> PlannedMetric:
+    return PlannedMetric(MetricDefinition(key, key.title(), conversion, kind, key, **fields), role, margin)
+
+
+PLAN = AnalysisPlan(
+    site="shop",
+    experiment="free-shipping",
+    time_zone="UTC",
+    variants=(PlannedVariant("control", 0.5, True), PlannedVariant("banner", 0.5, False)),
+    metrics=(
+        planned("add_to_cart", Role.PROXY, Conversion.MILESTONE),
+        planned("purchase", Role.GUARDRAIL, margin=0.1, window_hours=72.0),
+        planned("revenue", Role.EXPLORATORY, kind="value_sum", cap=500.0),
+    ),
+    horizon_days=28,
+    planned_visitors=5600,
+    started_at=START,
+)
+FACTS = ExperimentFacts("free-shipping", "Free shipping", "shop", "Shop", Status.RUNNING, started_at=START)
+RUN = RunFacts(7, True, NOW, NOW, PLAN.hash(), "0.1.0+abc", 3)
+
+
+def report(document: dict[str, Any] | None = None, **changes: Any) -> ReportInput:
+    base = ReportInput(
+        experiment=FACTS,
+        plan=PLAN,
+        document=documents.document() if document is None else document,
+        run=RUN,
+        failure=None,
+        history=(RUN,),
+        now=NOW + timedelta(minutes=5),
+    )
+    return replace(base, **changes)
+
+
+def metrics(document: dict[str, Any], **changes: Any) -> Metrics:
+    view = build_metrics(report(document, **changes))
+    assert view is not None
+    return view
+
+
+# --- Headline ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", list(VerdictState))
+def test_look__every_state_of_the_analysis__has_a_title_of_its_own(state: VerdictState) -> None:
+    look = look_of(state.value)
+    assert look.state == state.value
+    assert look.title != state.value.replace("_", " ").capitalize() or look.mark != "dash"
+
+
+def test_look__state_of_a_newer_analysis__shows_by_its_name() -> None:
+    assert look_of("ship_behind_a_holdout").title == "Ship behind a holdout"
+
+
+def test_headline__half_way__says_days_visitors_and_their_share_of_the_plan() -> None:
+    view = build_headline(report())
+    days, visitors = view.progress
+    # 2 to 16 March are 15 calendar days; 2,800 of 5,600 visitors are half.
+    assert (days.value, visitors.value, visitors.percent) == ("15", "2,800", 50.0)
+    assert "5,600" in visitors.of
+
+
+def test_headline__more_than_planned__fills_the_bar_and_no_more() -> None:
+    view = build_headline(report(plan=replace(PLAN, planned_visitors=100)))
+    assert view.progress[1].percent == 100.0
+
+
+def test_headline__next_look_known__is_when_it_could_change_in_the_sites_zone() -> None:
+    document = documents.document()
+    document["verdict"]["next_change"] = "2026-03-17T06:00:00+00:00"
+    view = build_headline(report(document, experiment=replace(FACTS, time_zone="America/New_York")))
+    # 06:00 UTC on 17 March is 02:00 in New York, which keeps summer time since 8 March.
+    assert view.next_change == "Not before 17 Mar 2026, 02:00."
+
+
+def test_headline__planned_data_in__asks_for_a_decision() -> None:
+    assert "decide" in build_headline(report(documents.document(is_final=True))).next_change
+
+
+def test_headline__reasons_as_objects_or_sentences__read_alike() -> None:
+    document = documents.document()
+    document["verdict"]["reasons"] = [{"code": "success_better", "text": "Rose by -1 %."}, "Plain."]
+    assert build_headline(report(document)).reasons == ("Rose by −1\u202f%.", "Plain.")
+
+
+# --- Health --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("severity", list(Severity))
+def test_health__every_severity_of_the_analysis__has_a_look(severity: Severity) -> None:
+    assert severity.value in SEVERITIES
+
+
+def test_health__mixed_findings__come_worst_first_and_the_summary_counts_them() -> None:
+    found = [
+        documents.finding("a", "ok", "Fine", ""),
+        documents.finding("b", "blocking", "Broken", ""),
+        documents.finding("c", "warning", "Odd", ""),
+    ]
+    view = build_health(report(documents.document(health=found)))
+    assert view is not None
+    assert [c.code for c in view.checks] == ["b", "c", "a"]
+    assert plain(view.summary).startswith("1 problem must be mended")
+
+
+def test_evidence__nested_numbers__become_readable_pairs() -> None:
+    evidence = {
+        "p_value": 1.3e-9,
+        "observed": {"control": 1403, "banner": 1103},
+        "by_day": [{"day": "Mon", "n": 2}],
+        "x": None,
+    }
+    assert evidence_rows(evidence) == (
+        ("p value", "< 0.001"),
+        ("observed, control", "1,403"),
+        ("observed, banner", "1,103"),
+        ("by day 1, day", "Mon"),
+        ("by day 1, n", "2"),
+    )
+
+
+# --- Metrics -------------------------------------------------------------------------------------------------------------
+
+
+def test_metrics__three_roles__give_three_tables_in_the_order_of_decision() -> None:
+    assert [t.role for t in metrics(documents.document()).tables] == ["proxy", "guardrail", "exploratory"]
+
+
+def test_metrics__role_that_the_page_does_not_know__is_shown_as_exploratory_not_lost() -> None:
+    document = documents.document()
+    document["metrics"][0]["role"] = "novel"
+    tables = metrics(document).tables
+    assert sum(len(t.blocks) for t in tables) == 3
+    assert {b.key for b in tables[-1].blocks} == {"add_to_cart", "revenue"}
+
+
+def test_metrics__control__has_values_and_no_comparison_with_itself() -> None:
+    control, banner = metrics(documents.document()).tables[0].blocks[0].lines
+    assert control.is_control and control.plot is None and control.p_value == ""
+    assert not banner.is_control and banner.plot is not None
+
+
+def test_metrics__interval__is_drawn_where_its_numbers_say() -> None:
+    table = metrics(documents.document()).tables[0]
+    plot = table.blocks[0].lines[1].plot
+    assert plot is not None
+    # Linear: the estimate lies as far between the drawn ends as its number between the numbers, here in the middle.
+    assert plot.at == pytest.approx((plot.low + plot.high) / 2, abs=0.01)
+    assert plot.zero < plot.low
+
+
+def test_metrics__guardrail__has_its_margin_on_the_worse_side() -> None:
+    table = metrics(documents.document()).tables[1]
+    plot = table.blocks[0].lines[1].plot
+    assert plot is not None and plot.margin is not None
+    assert plot.margin == table.scale.at(-0.1) < plot.zero
+
+
+def test_metrics__lower_is_better__margin_and_reading_are_mirrored() -> None:
+    lower = tuple(
+        replace(m, metric=replace(m.metric, direction=Direction.DECREASE)) if m.metric.key != "revenue" else m
+        for m in PLAN.metrics
+    )
+    view = metrics(documents.document(), plan=replace(PLAN, metrics=lower))
+    outcome = view.tables[0].blocks[0].lines[1].outcome
+    assert outcome is not None and outcome.tone == "worse"
+    plot = view.tables[1].blocks[0].lines[1].plot
+    assert plot is not None and plot.margin is not None
+    assert plot.margin > plot.zero
+
+
+def test_metrics__not_computable__is_its_sentence_and_never_a_number() -> None:
+    view = metrics(documents.five_variants())
+    lines = view.tables[1].blocks[0].lines[1:]
+    assert all(line.sentence.startswith("Too few conversions") for line in lines)
+    assert all(line.lift == line.p_value == "" and line.plot is None for line in lines)
+
+
+def test_metrics__no_lift_over_a_control_of_zero__shows_the_effect_and_says_why() -> None:
+    document = documents.document()
+    comparison = document["metrics"][0]["comparisons"][0]
+    comparison |= {"lift": None, "lift_ci_low": None, "lift_ci_high": None}
+    comparison["lift_not_computable"] = {"code": "baseline_is_zero", "detail": "The control has none."}
+    line = metrics(document).tables[0].blocks[0].lines[1]
+    assert line.sentence == "The control has none."
+    assert plain(line.effect) == "+4.21 pp"
+    assert line.plot is None
+
+
+@pytest.mark.parametrize("outcome", list(GuardrailOutcome))
+def test_outcome__every_outcome_of_a_guardrail__has_a_word(outcome: GuardrailOutcome) -> None:
+    assert outcome_of({"guardrail": {"outcome": outcome.value}}, None) is GUARDRAIL[outcome.value]
+
+
+def test_outcome__safe_but_a_small_drop_is_likely__is_not_painted_green() -> None:
+    guardrail = {"outcome": "safe", "is_small_drop_likely": True}
+    assert outcome_of({"guardrail": guardrail}, None).tone == "worse"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "tone"), [(0.01, 0.2, "better"), (-0.2, -0.01, "worse"), (-0.1, 0.1, "open"), (None, None, "open")]
+)
+def test_outcome__interval__says_better_worse_or_open(low: float | None, high: float | None, tone: str) -> None:
+    assert outcome_of({"ci_low": low, "ci_high": high}, None).tone == tone
+
+
+def test_working__each_method__names_its_literature() -> None:
+    assert all(source_of(method.key) for method in METHODS)
+
+
+def test_working__visitors_still_inside_their_window__are_counted_apart() -> None:
+    document = documents.document()
+    document["metrics"][0]["values"][0]["exposed"] = 1500
+    rows = {r.label: r.text for r in metrics(document).tables[0].blocks[0].working.inputs[0].rows}
+    assert rows["Visitors exposed"] == "1,500"
+    assert rows["Still inside their window"] == "97"
+    assert rows["Visitors counted"] == "1,403"
+
+
+@pytest.mark.parametrize(("hours", "text"), [(24.0, "1 day"), (72.0, "3 days"), (1.0, "1 hour"), (36.0, "36 hours")])
+def test_window__whole_days__are_days(hours: float, text: str) -> None:
+    assert plain(window(hours)) == text
+
+
+# --- Exposures and method ------------------------------------------------------------------------------------------------
+
+
+def test_exposures__day_without_visitors__is_a_zero_not_a_gap() -> None:
+    days, counts = without_gaps(["2026-02-27", "2026-03-02"], [[3, 4], [5, 6]], 2)
+    assert days == ("2026-02-27", "2026-02-28", "2026-03-01", "2026-03-02")
+    assert counts == ((3, 4), (0, 0), (0, 0), (5, 6))
+
+
+def test_exposures__table__adds_up_to_the_chart() -> None:
+    view = build_exposures(report())
+    assert view is not None
+    assert [row.total.replace(",", "") for row in view.rows] == [str(sum(c)) for c in view.counts]
+    assert view.rows[0].label == "Mon 2 Mar"
+
+
+def test_method__plan__is_told_with_its_hash_and_the_run_on_screen() -> None:
+    view = build_method(report())
+    assert view is not None
+    facts = {f.label: f for f in view.plan_facts}
+    assert facts["Frozen plan"].code == PLAN.hash()
+    assert "4 weeks" in plain(facts["Planned time"].text)
+    assert [(m.name, plain(m.window), plain(m.margin)) for m in view.plan_metrics] == [
+        ("Add_To_Cart", "no limit", "–"),
+        ("Purchase", "3 days", "10 %"),
+        ("Revenue", "no limit", "–"),
+    ]
+    assert [r.is_shown for r in view.runs] == [True]
+
+
+def test_sections__no_answer_yet__show_nothing_invented() -> None:
+    empty = replace(report(), document=None, run=None, history=())
+    assert build_metrics(empty) is None
+    assert build_health(empty) is None
+    assert build_exposures(empty) is None
+    assert build_headline(empty).look.state == "waiting"
