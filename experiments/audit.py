@@ -45,7 +45,9 @@ def acting(by: User | None) -> Iterator[None]:
     missing = object()
     outer: Any = auditlog_value.get(missing)
     address = outer.get("remote_addr") if outer is not missing and outer.get("actor") == by else None
-    with set_actor(by, remote_addr=address):
-        yield
-    if outer is not missing:
-        auditlog_value.set(outer)
+    try:
+        with set_actor(by, remote_addr=address):
+            yield
+    finally:
+        if outer is not missing:
+            auditlog_value.set(outer)

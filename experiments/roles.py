@@ -87,9 +87,9 @@ def grant_roles(
     try:
         group_model = apps.get_model("auth", "Group")
         permission_model = apps.get_model("auth", "Permission")
-    except LookupError:  # migrated back to before the tables of django.contrib.auth
+        models = [str(model._meta.model_name) for model in apps.get_app_config(app_config.label).get_models()]
+    except LookupError:  # migrated so far, or so far back, that these tables are not there
         return
-    models = [model._meta.model_name for model in apps.get_app_config(app_config.label).get_models()]
     for role in ROLES:
         codes = permission_codes(role, app_config.label, models)
         found = permission_model.objects.using(using).filter(
