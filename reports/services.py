@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
 from django.db.models import Q
-from tracking.selectors import event_store
 
 from experiments.core.lifecycle import Status
 from experiments.core.metric_kinds import METRIC_KINDS
@@ -23,6 +22,7 @@ from reports.core.wire import to_document
 from reports.models import AnalysisRun, AnalysisSchedule
 from reports.selectors import final_as_of, refresh_minutes
 from tracking.core.totals import TotalsRequest
+from tracking.selectors import event_store
 
 if TYPE_CHECKING:
     from experiments.selectors.experiments import Experiment
