@@ -1,0 +1,165 @@
+"""Group-sequential bounds and inference: published tables, laws and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import special
+
+from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
+from reports.core.sequential.design import default_design, design, look_days
+from reports.core.sequential.inference import alphas_when_traffic_differs, sequential_p, stagewise
+from reports.core.sequential.recursion import crossing_probabilities
+from reports.core.sequential.spending import SPENDING, spending_named
+
+LOOKS = (0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def _paths(information: tuple[float, ...], drift: float, replicates: int, seed: int) -> np.ndarray:
+    """Z statistics of simulated tests. Shapes: (replicates, looks)."""
+    steps = np.diff((0.0, *information))
+    rng = np.random.default_rng(seed)
+    scores = np.cumsum(drift * steps + rng.standard_normal((replicates, len(steps))) * np.sqrt(steps), axis=1)
+    return scores / np.sqrt(information)
+
+
+@pytest.mark.parametrize("spending", ["LD-OBF", "LD-Pocock", "power rho=2"])
+def test_bounds__no_effect__are_crossed_with_exactly_alpha(spending: str) -> None:
+    bounds = efficacy_bounds(LOOKS, alpha=0.05, spending=spending)
+    found = crossing_probabilities(LOOKS, [-b for b in bounds], bounds, drift=0.0)
+    spent = [spending_named(spending)(t, 0.025) for t in LOOKS]
+    assert np.cumsum(found.upper) == pytest.approx(spent, abs=1e-7)
+    assert found.lower == pytest.approx(found.upper, abs=1e-12)
+
+
+def test_bounds__one_look__is_the_plain_critical_value() -> None:
+    assert efficacy_bounds([1.0], alpha=0.05) == pytest.approx([1.959964], abs=1e-6)
+
+
+def test_crossing__with_drift__is_what_simulation_finds() -> None:
+    bounds = efficacy_bounds(LOOKS, alpha=0.05)
+    found = crossing_probabilities(LOOKS, [-b for b in bounds], bounds, drift=2.5)
+    z = _paths(LOOKS, 2.5, 40_000, seed=11)
+    crossed = np.cumsum(z >= np.asarray(bounds), axis=1) > 0
+    expected = np.cumsum(found.upper)
+    error = 4 * np.sqrt(expected * (1 - expected) / 40_000) + 1e-4
+    assert np.all(np.abs(crossed.mean(axis=0) - expected) < error)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "inflation"), [(14, 1.077), (21, 1.086), (28, 1.090), (35, 1.093), (42, 1.095), (56, 1.097)]
+)
+def test_default_design__inflation__equals_the_specified_table(horizon: int, inflation: float) -> None:
+    # STATISTICS section 4.2.
+    assert default_design(horizon, alpha=0.05, power=0.8).inflation == pytest.approx(inflation, abs=6e-4)
+
+
+def test_default_design__four_weeks__has_the_specified_bounds_and_sizes() -> None:
+    found = default_design(28, alpha=0.05, power=0.8)
+    at = [look_days(28).index(day) for day in (7, 14, 21, 28)]
+    assert [found.efficacy[i] for i in at] == pytest.approx([4.333, 3.042, 2.475, 2.140], abs=6e-4)
+    assert [found.futility[i] for i in at] == pytest.approx([-1.026, -0.128, 0.906, 2.140], abs=6e-4)
+    assert found.expected_if_real == pytest.approx(0.76, abs=0.011)
+    assert found.expected_if_null == pytest.approx(0.58, abs=0.006)
+
+
+def test_design__with_futility__has_the_planned_power() -> None:
+    found = default_design(28, alpha=0.05, power=0.8)
+    crossing = crossing_probabilities(found.information, found.futility, found.efficacy, drift=found.drift)
+    assert crossing.upper.sum() == pytest.approx(0.8, abs=1e-5)
+
+
+def test_design__without_futility__inflates_less() -> None:
+    found = design(tuple(day / 28 for day in range(7, 29)), alpha=0.05, power=0.8, futility=None)
+    assert found.inflation == pytest.approx(1.049, abs=6e-4)
+
+
+@pytest.mark.parametrize("days", [0, 5, 10, 30])
+def test_horizon__not_whole_weeks__is_refused(days: int) -> None:
+    with pytest.raises(ValueError, match="whole weeks"):
+        look_days(days)
+
+
+def test_bounds__information_that_falls__is_refused() -> None:
+    with pytest.raises(ValueError, match="grow from look to look"):
+        efficacy_bounds([0.2, 0.5, 0.4, 1.0], alpha=0.05)
+
+
+def test_bounds__too_early_to_spend_anything__are_out_of_reach() -> None:
+    assert efficacy_bounds([0.0001, 1.0], alpha=0.05)[0] == np.inf
+
+
+def test_overrun__final_look_with_more_than_planned__spends_the_rest_by_true_correlations() -> None:
+    cumulative = [100.0, 200.0, 300.0, 450.0]
+    alphas = alphas_when_traffic_differs(cumulative, 400.0, alpha=0.05, spending="power rho=2")
+    bounds = [float(-special.ndtri(a / 2)) for a in alphas]
+    found = crossing_probabilities([n / 450 for n in cumulative], [-b for b in bounds], bounds, drift=0.0)
+    assert np.cumsum(found.upper) == pytest.approx([0.025 * s**2 for s in (0.25, 0.5, 0.75, 1.0)], abs=1e-6)
+
+
+def test_underrun__look_short_of_the_plan_declared_final__still_spends_all() -> None:
+    bounds = efficacy_bounds([0.3, 0.6], alpha=0.05, shares=[0.3, 1.0])
+    found = crossing_probabilities([0.3, 0.6], [-b for b in bounds], bounds, drift=0.0)
+    assert found.upper.sum() == pytest.approx(0.025, abs=1e-7)
+
+
+def test_stagewise__single_look__is_the_ordinary_answer() -> None:
+    found = stagewise([1.0], [1.959964], stop_look=1, z=2.5, alpha=0.05)
+    assert found.p_one_sided == pytest.approx(float(special.ndtr(-2.5)))
+    assert found.estimate == pytest.approx(2.5, abs=1e-8)
+    assert found.interval.low == pytest.approx(2.5 - 1.959964, abs=1e-6)
+
+
+def test_stagewise__stop_exactly_on_the_bound__has_the_p_that_was_spent() -> None:
+    bounds = efficacy_bounds(LOOKS, alpha=0.05)
+    found = stagewise(LOOKS, bounds, stop_look=3, z=bounds[2], alpha=0.05)
+    assert found.p_one_sided == pytest.approx(SPENDING["LD-OBF"](0.6, 0.025), abs=1e-7)
+
+
+def test_stagewise__median_unbiased_estimate_and_interval__hold_what_they_promise() -> None:
+    drift, replicates, looks = 2.2, 1500, (0.35, 0.7, 1.0)
+    bounds = efficacy_bounds(looks, alpha=0.05)
+    z = _paths(looks, drift, replicates, seed=7)
+    estimates_low, covered = [], []
+    # Answers depend on (look, z) only smoothly, so rounding z to 0.1 moves coverage less than the simulation error.
+    cache: dict[tuple[int, float], tuple[float, float, float]] = {}
+    for row in z:
+        crossed = np.flatnonzero(np.abs(row) >= np.asarray(bounds))
+        look = int(crossed[0]) if len(crossed) else len(looks) - 1
+        key = (look, round(float(row[look]) / 0.1) * 0.1)
+        if key not in cache:
+            found = stagewise(looks, bounds, stop_look=look + 1, z=key[1], alpha=0.05)
+            cache[key] = (found.estimate, found.interval.low, found.interval.high)
+        estimate, low, high = cache[key]
+        estimates_low.append(estimate < drift)
+        covered.append(low <= drift <= high)
+    assert np.mean(estimates_low) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / replicates))
+    assert np.mean(covered) == pytest.approx(0.95, abs=4 * np.sqrt(0.0475 / replicates))
+
+
+def test_sequential_p__is_the_alpha_whose_bound_a_look_just_touches() -> None:
+    z = [1.0, 2.2, 2.4, 2.1, 2.3]
+    p = sequential_p(LOOKS, z)
+    bounds = efficacy_bounds(LOOKS, alpha=p, is_one_sided=True)
+    assert max(value - bound for value, bound in zip(z, bounds, strict=True)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_sequential_p__nothing_ever_near__is_large() -> None:
+    assert sequential_p(LOOKS, [-2.0, -2.5, -2.0, -3.0, -3.0]) > 0.9
+
+
+def test_nominal_alpha__of_the_plain_critical_value__is_alpha() -> None:
+    assert nominal_alpha(1.959963985) == pytest.approx(0.05, abs=1e-9)
+
+
+def test_spending__unknown_name__is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="LD-OBF"):
+        spending_named("linear-ish")
+
+
+@pytest.mark.parametrize("name", sorted(SPENDING))
+def test_spending__grows_from_nothing_to_all(name: str) -> None:
+    spent = [SPENDING[name](t, 0.025) for t in np.linspace(0, 1.2, 25)]
+    assert spent[0] == 0
+    assert spent[-1] == 0.025
+    assert np.all(np.diff(spent) >= 0)
