@@ -1,15 +1,16 @@
 """The Celery application. Tasks carry no data and no state: each tick says only "look for due work"."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from billiard import process as billiard_process
-from celery import Celery
-from celery.signals import setup_logging, worker_process_init
+from celery import Celery, Task
+from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 from kombu.transport import TRANSPORT_ALIASES
 
-from config import lifeline
+from config import lifeline, telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 TRANSPORT_ALIASES["filesystem"] = "config.broker:Transport"
@@ -37,3 +38,19 @@ def make_message_folders(sender: Celery, **_: Any) -> None:
         folder = sender.conf.broker_transport_options.get(name)
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+_started_at: dict[str, float] = {}
+
+
+@task_prerun.connect
+def note_start(task_id: str, **_: Any) -> None:
+    _started_at[task_id] = time.perf_counter()
+
+
+@task_postrun.connect
+def note_duration(task_id: str, task: Task, state: str | None = None, **_: Any) -> None:
+    started = _started_at.pop(task_id, None)
+    if started is not None:
+        outcome = "done" if state == "SUCCESS" else "failed"
+        telemetry.TASK_SECONDS.labels(task.name, outcome).observe(time.perf_counter() - started)

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 
+from config.telemetry import note_reply
 from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
 from experiments.clients.native import handle_assignments
 from experiments.core.bodies import too_large
@@ -107,6 +108,7 @@ def answer(
         reply = error_reply(
             ApiError(500, "internal_error", "Something went wrong on our side.", "Try again; the log says more.")
         )
+    note_reply(address, reply.status, reply.body)
     return _finish(reply, headers, for_browsers=route.for_browsers)
 
 

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from config import telemetry
 from config.models import Heartbeat
+from config.state_metrics import state_registry
 from config.tasks import WORKER
 
 logger = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             },
             status=401,
         )
-    body, content_type = telemetry.exposition()
+    body, content_type = telemetry.exposition([state_registry()])
     return HttpResponse(body, content_type=content_type)
 
 

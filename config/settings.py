@@ -127,7 +127,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = env.folder("INKLING_STATIC_DIR", DATA_DIR / "static")
 # Development serves files where they lie; production serves what `manage.py bootstrap` collected, compressed and hashed.
 WHITENOISE_USE_FINDERS = not IS_PRODUCTION
 STORAGES = {

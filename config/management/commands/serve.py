@@ -38,7 +38,6 @@ class Command(BaseCommand):
 
         metrics = settings.DATA_DIR / "metrics"
         metrics.mkdir(exist_ok=True)
-        settings.STATIC_ROOT.mkdir(exist_ok=True)
         telemetry.forget_ended_processes(metrics)
 
         greeting = welcome.Greeting(say=self.stdout.write) if "web" in names else None
