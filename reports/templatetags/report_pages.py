@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from django import template
 from django.utils.safestring import SafeString, mark_safe
 
-from reports import charts
-from reports.sections.exposures import Exposures
+if TYPE_CHECKING:
+    from reports.sections.exposures import Exposures
 
 logger = logging.getLogger(__name__)
 register = template.Library()
@@ -36,6 +37,9 @@ def exposure_chart(view: Exposures) -> dict[str, SafeString] | None:
 
 
 def _drawn(view: Exposures, width: int) -> SafeString:
+    # Every command of Django reads this module; only a page that draws needs the chart library, a second of loading.
+    from reports import charts
+
     spec = charts.exposures_a_day(view.days, view.variants, view.counts, width=width)
     # vl-convert escapes every text it is given; nothing else of ours is put into the drawing.
     return mark_safe(charts.svg(spec))
