@@ -8,7 +8,7 @@ from typing import Any
 
 from reports.sections import numbers
 from reports.sections.headline import reason_text
-from reports.sections.metrics import value_text
+from reports.sections.metric_lines import value_text
 from reports.sections.verdicts import look_of
 
 WIDTH = 100

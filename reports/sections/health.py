@@ -27,6 +27,7 @@ class Check:
     tone: str
     mark: str
     severity: str
+    is_open: bool
     evidence: tuple[tuple[str, str], ...]
 
 
@@ -58,6 +59,7 @@ def _check(finding: Mapping[str, Any]) -> Check:
         tone=tone,
         mark=mark,
         severity=word,
+        is_open=tone == "bad",
         evidence=evidence_rows(finding.get("evidence")),
     )
 

@@ -23,6 +23,7 @@ BETTER = Outcome("Better", "better", "up")
 WORSE = Outcome("Worse", "worse", "down")
 OPEN = Outcome("Not clear", "open", "ring")
 SMALL_DROP = Outcome("Within margin, small drop", "worse", "down")
+NOT_TRUSTED = Outcome("Not to be trusted", "open", "ring")
 # The four outcomes of a guardrail, as the analysis names them.
 GUARDRAIL: dict[str, Outcome] = {
     "safe": Outcome("Safe", "better", "up"),

@@ -221,6 +221,14 @@ def test_metrics__not_computable__is_its_sentence_and_never_a_number() -> None:
     assert all(line.lift == line.p_value == "" and line.plot is None for line in lines)
 
 
+def test_metrics__health_check_blocks__offers_no_reading_and_says_so() -> None:
+    broken = documents.document(health=[documents.finding("sample_ratio", "blocking", "The split is broken", "")])
+    view = metrics(broken)
+    assert view.warning
+    outcome = view.tables[0].blocks[0].lines[1].outcome
+    assert outcome is not None and (outcome.word, outcome.tone) == ("Not to be trusted", "open")
+
+
 def test_metrics__no_lift_over_a_control_of_zero__shows_the_effect_and_says_why() -> None:
     document = documents.document()
     comparison = document["metrics"][0]["comparisons"][0]
