@@ -45,6 +45,7 @@ def session(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             )
         cursor = engine.cursor()
     try:
+        cursor.execute("SET enable_progress_bar = false")
         yield cursor
     finally:
         cursor.close()

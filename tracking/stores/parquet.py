@@ -165,24 +165,21 @@ def _is_one_of(visitors: Iterable[str]) -> str:
 
 def _exposure_counts(snapshot: Snapshot, request: TotalsRequest) -> ExposureCounts:
     db = snapshot.db
-    identities = snapshot.identities(as_of=request.as_of)
-    totals_sql.create_exposed(snapshot, request, identities)
+    exposed = totals_sql.find_exposed(snapshot, request)
     several, conflicting, only, first, last = db.execute(
         "SELECT count(*) FILTER (in_several), count(*) FILTER (is_conflicting), "
         "count(*) FILTER (packed IS NULL), min(first), max(last) FROM exposed"
     ).fetchall()[0]
     linked = 0
-    if identities.representative:
+    if exposed.identities.representative:
         linked = scalar(db, "SELECT count(*) FROM exposed WHERE key IN (SELECT stands FROM links)")
     unknown = db.execute(
-        f"SELECT variant, count(DISTINCT key) FROM {totals_sql.exposures_sql(snapshot, request, identities)} "
+        f"SELECT variant, count(DISTINCT key) FROM {exposed.exposures()} "
         "WHERE rank IS NULL GROUP BY variant ORDER BY variant"
     ).fetchall()
-    packed = db.execute("SELECT packed FROM exposed WHERE packed IS NOT NULL").fetchnumpy()["packed"]
-    packed = np.asarray(packed, dtype=np.int64)
-    order = {key: index for index, key in enumerate(request.variants)}
-    by_rank = np.array([order[key] for key in sorted(request.variants)], dtype=np.int64)
-    variant = by_rank[packed % totals_sql.PACK] if len(by_rank) else packed
+    rows = db.execute("SELECT packed FROM exposed WHERE packed IS NOT NULL").fetchnumpy()
+    packed = np.asarray(rows["packed"], dtype=np.int64)
+    variant = exposed.variants_of(packed).astype(np.int64)
     per_variant = np.bincount(variant, minlength=len(request.variants))
     return ExposureCounts(
         visitors={key: int(per_variant[index]) for index, key in enumerate(request.variants)},

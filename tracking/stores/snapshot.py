@@ -65,18 +65,30 @@ class Snapshot:
         ).fetchall()
         return resolve(Link(*row) for row in rows if row[3] is not None)
 
-    def keyed_events(self, identities: Identities, *, from_time: int | None = None, to_time: int | None = None) -> str:
-        """Return the SELECT of the stored columns plus `key`, which is the same for all identities of a visitor."""
+    def keyed_events(
+        self,
+        identities: Identities,
+        *,
+        by_id: bool = False,
+        from_time: int | None = None,
+        to_time: int | None = None,
+    ) -> str:
+        """Return the SELECT of the stored columns plus `key`, which is the same for all identities of a visitor.
+
+        The key is the visitor's hash, or with `by_id` the id itself: slower, and never shared by two visitors.
+        """
         events = self.events(from_time=from_time, to_time=to_time)
+        column = "visitor_id" if by_id else "visitor"
         if not identities.representative:
-            return f"(SELECT *, visitor AS key FROM {events})"
-        one, other = visitor_hash_sql("one"), visitor_hash_sql("other")
+            return f"(SELECT *, {column} AS key FROM {events})"
+        one, other = ("one", "other") if by_id else (visitor_hash_sql("one"), visitor_hash_sql("other"))
         self.db.execute(
             f"CREATE OR REPLACE TEMP TABLE links AS SELECT {one} AS linked, {other} AS stands "
             "FROM (SELECT unnest(?) AS one, unnest(?) AS other)",
             [list(identities.representative), list(identities.representative.values())],
         )
-        return f"(SELECT e.*, coalesce(l.stands, e.visitor) AS key FROM {events} e LEFT JOIN links l ON l.linked = e.visitor)"
+        joined = f"{events} e LEFT JOIN links l ON l.linked = e.{column}"
+        return f"(SELECT e.*, coalesce(l.stands, e.{column}) AS key FROM {joined})"
 
 
 def read(root: Path, manifest: Manifest, site: str, question: Callable[[Snapshot], T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tracking.core.events import EXPOSURE
 from tracking.core.identity import Identities
 from tracking.core.timestamps import HOUR_US, hours_to_us
 from tracking.core.totals import TotalsRequest, VisitorTotals
-from tracking.stores.duck import text
+from tracking.stores.duck import scalar, text
 from tracking.stores.snapshot import Snapshot
 
 # Time and variant packed into one integer: its minimum is the first exposure, ties by the smallest variant key.
@@ -26,46 +27,80 @@ _ORDER = {
 }
 
 
-def exposures_sql(snapshot: Snapshot, request: TotalsRequest, identities: Identities) -> str:
-    """Return the SELECT of the request's exposures: key, visitor_id, variant, time, and `rank` when it is a planned one."""
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """The table `exposed` of a request, one row per visitor.
+
+    `packed` is empty for those who saw no planned variant. `by_id` tells that keys are visitor ids, because two exposed
+    visitors share a hash.
+    """
+
+    snapshot: Snapshot
+    request: TotalsRequest
+    identities: Identities
+    by_id: bool
+
+    def events(self, *, from_time: int | None, to_time: int | None) -> str:
+        return self.snapshot.keyed_events(self.identities, by_id=self.by_id, from_time=from_time, to_time=to_time)
+
+    def exposures(self) -> str:
+        """Return the SELECT of all exposures that count: key, visitor, visitor_id, variant, time; `rank` if planned."""
+        request = self.request
+        last = request.as_of if request.until is None else min(request.as_of, request.until - 1)
+        since = "" if request.since is None else f"AND time >= {request.since}"
+        ranks = " ".join(f"WHEN {text(key)} THEN {rank}" for rank, key in enumerate(sorted(request.variants)))
+        rank = f"CASE variant {ranks} END" if ranks else "NULL::INTEGER"
+        return (
+            f"(SELECT key, visitor, visitor_id, variant, time, {rank} AS rank "
+            f"FROM {self.events(from_time=request.since, to_time=last)} "
+            f"WHERE name = {text(EXPOSURE)} AND experiment = {text(request.experiment)} AND time <= {last} {since})"
+        )
+
+    def variants_of(self, packed: NDArray[np.int64]) -> NDArray[np.int8]:
+        """Return the place in the request's variants of each packed first exposure."""
+        order = {key: index for index, key in enumerate(self.request.variants)}
+        by_rank = np.array([order[key] for key in sorted(self.request.variants)], dtype=np.int8)
+        return by_rank[packed % PACK] if len(by_rank) else np.empty(0, np.int8)
+
+
+def find_exposed(snapshot: Snapshot, request: TotalsRequest) -> Exposed:
+    """Fill the table `exposed`.
+
+    Raises: ValueError for a plan with more variants than can be packed.
+    """
     if len(request.variants) > PACK - 1:
         raise ValueError(f"A plan has at most {PACK - 1} variants, not {len(request.variants)}.")
-    last = request.as_of if request.until is None else min(request.as_of, request.until - 1)
-    events = snapshot.keyed_events(identities, from_time=request.since, to_time=last)
-    since = "" if request.since is None else f"AND time >= {request.since}"
-    ranks = " ".join(f"WHEN {text(key)} THEN {rank}" for rank, key in enumerate(sorted(request.variants)))
-    rank = f"CASE variant {ranks} END" if ranks else "NULL::INTEGER"
-    return (
-        f"(SELECT key, visitor_id, variant, time, {rank} AS rank FROM {events} "
-        f"WHERE name = {text(EXPOSURE)} AND experiment = {text(request.experiment)} AND time <= {last} {since})"
-    )
-
-
-def create_exposed(snapshot: Snapshot, request: TotalsRequest, identities: Identities) -> None:
-    """Fill the table `exposed`, one row per visitor; `packed` is empty for those who saw no planned variant."""
+    identities = snapshot.identities(as_of=request.as_of)
+    exposed = Exposed(snapshot, request, identities, by_id=False)
+    if _has_collision(exposed):
+        exposed = Exposed(snapshot, request, identities, by_id=True)
     snapshot.db.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE exposed AS
         SELECT *, packed // {PACK} AS first FROM (
             SELECT key, min(time * {PACK} + rank) AS packed, max(time) FILTER (rank IS NOT NULL) AS last,
                 coalesce(min(rank) <> max(rank), false) AS in_several, bool_or(rank IS NULL) AS is_conflicting
-            FROM {exposures_sql(snapshot, request, identities)} GROUP BY key
+            FROM {exposed.exposures()} GROUP BY key
         )
         """
     )
+    return exposed
+
+
+def _has_collision(exposed: Exposed) -> bool:
+    """Tell whether two exposed visitors have one hash: with a million of them, once in 37 million analyses."""
+    shared = f"SELECT visitor FROM {exposed.exposures()} GROUP BY visitor HAVING min(visitor_id) <> max(visitor_id)"
+    return bool(scalar(exposed.snapshot.db, f"SELECT count(*) FROM ({shared})"))
 
 
 def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
-    identities = snapshot.identities(as_of=request.as_of)
-    create_exposed(snapshot, request, identities)
-    query, parameters = _totals_sql(snapshot, request, identities)
+    exposed = find_exposed(snapshot, request)
+    query, parameters = _totals_sql(exposed)
     rows: dict[str, NDArray[Any]] = snapshot.db.execute(query, parameters).fetchnumpy()
-    order = {key: index for index, key in enumerate(request.variants)}
-    by_rank = np.array([order[key] for key in sorted(request.variants)], dtype=np.int8)
     return VisitorTotals(
         variants=request.variants,
-        variant=by_rank[np.asarray(rows["rank"], dtype=np.int64)] if request.variants else np.empty(0, np.int8),
-        first_exposure=np.asarray(rows["first"], dtype=np.int64),
+        variant=exposed.variants_of(np.asarray(rows["packed"], dtype=np.int64)),
+        first_exposure=np.asarray(rows["packed"], dtype=np.int64) // PACK,
         columns={
             column.name: np.asarray(rows[f"c{number}"], dtype=np.float64)
             for number, column in enumerate(request.columns)
@@ -73,29 +108,25 @@ def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
     )
 
 
-def _totals_sql(snapshot: Snapshot, request: TotalsRequest, identities: Identities) -> tuple[str, list[Any]]:
-    head = f"SELECT x.packed % {PACK} AS rank, x.first AS first"
-    if not request.columns:
-        return f"{head} FROM exposed x WHERE x.packed IS NOT NULL", []
-    columns = request.columns
+def _totals_sql(exposed: Exposed) -> tuple[str, list[Any]]:
+    columns, as_of = exposed.request.columns, exposed.request.as_of
+    if not columns:
+        return "SELECT packed FROM exposed WHERE packed IS NOT NULL", []
     parameters: list[Any] = []
     inner = [_aggregate(column, f"c{number}", parameters) for number, column in enumerate(columns)]
     outer = [f"coalesce(t.c{number}, {_empty(column)})::DOUBLE AS c{number}" for number, column in enumerate(columns)]
     earliest = min(hours_to_us(column.start_hours) for column in columns)
-    first = snapshot.db.execute("SELECT min(first) FROM exposed").fetchone()
-    from_time = first[0] + earliest if first and first[0] is not None else None
-    events = snapshot.keyed_events(identities, from_time=from_time, to_time=request.as_of)
+    first = scalar(exposed.snapshot.db, "SELECT min(first) FROM exposed")
+    from_time = 0 if first is None else max(first + earliest, 0)
     names = ", ".join(sorted({text(column.event) for column in columns}))
-    since = "" if from_time is None else f"AND e.time >= {from_time}"
     query = f"""
-        {head}, {", ".join(outer)}
+        SELECT x.packed, {", ".join(outer)}
         FROM exposed x LEFT JOIN (
             SELECT key, {", ".join(inner)}
             FROM (
                 SELECT e.key, e.name, e.value, e.properties, e.time - x.first AS after
-                FROM {events} e JOIN exposed x ON e.key = x.key
-                WHERE x.packed IS NOT NULL AND e.name IN ({names}) AND e.time <= {request.as_of} {since}
-                    AND e.time - x.first >= {earliest}
+                FROM {exposed.events(from_time=from_time, to_time=as_of)} e JOIN exposed x ON e.key = x.key
+                WHERE e.name IN ({names}) AND e.time BETWEEN {from_time} AND {as_of} AND e.time - x.first >= {earliest}
             ) GROUP BY key
         ) t ON t.key = x.key
         WHERE x.packed IS NOT NULL
