@@ -2,17 +2,21 @@
 
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 from billiard import process as billiard_process
 from celery import Celery, Task
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, task_postrun, task_prerun, worker_process_init
 from kombu.transport import TRANSPORT_ALIASES
 
 from config import lifeline, telemetry
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Celery warns root of tasks that carry pickled code; ours carry JSON, and in a container root is the usual login.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 TRANSPORT_ALIASES["filesystem"] = "config.broker:Transport"
 
 app = Celery("inkling")

@@ -57,6 +57,13 @@ class IntendedThreads(logging.Filter):
         return not record.getMessage().startswith("Configuration allows spawning up to")
 
 
+class NotProbes(logging.Filter):
+    """Drop the line that Django writes for each answer of /readyz that says no: the probe's caller has read it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(getattr(record, "request", None), "path", "") != "/readyz"
+
+
 def logging_settings(*, as_json: bool, level: str) -> dict[str, Any]:
     """Return Django's LOGGING: everything to standard error, nothing mailed, no second line for the same request."""
     formatter = "config.logs.JsonFormatter" if as_json else "config.logs.PlainFormatter"
@@ -64,11 +71,13 @@ def logging_settings(*, as_json: bool, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
+        "filters": {"not_probes": {"()": "config.logs.NotProbes"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": [], "level": level, "propagate": True},
+            "django.request": {"filters": ["not_probes"]},
             # Every beat tick and every task without work would be a line.
             "celery.beat": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},

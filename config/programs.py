@@ -69,7 +69,7 @@ def _beat() -> Program:
         module="celery",
         arguments=(
             "--quiet",
-            "--app=config.celery",
+            "--app=config.scheduler",
             "beat",
             "--pidfile=",
             f"--loglevel={settings.LOGGING['root']['level']}",

@@ -174,11 +174,13 @@ CELERY_BROKER_URL = env.address(
     {"filesystem": "filesystem://", "redis": "redis://host:6379/0", "rediss": "rediss://:password@host:6379/0"},
 )
 if CELERY_BROKER_URL.startswith("filesystem"):
+    CELERY_BROKER_URL = "filesystem://localhost//"  # kombu wants a host; there is none
     MESSAGES = DATA_DIR / "broker"
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         "data_folder_in": str(MESSAGES / "messages"),
         "data_folder_out": str(MESSAGES / "messages"),
         "control_folder": str(MESSAGES / "control"),
+        "polling_interval": 0.3,
     }
 else:
     CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 3, "socket_timeout": 10}

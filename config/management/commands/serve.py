@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import subprocess
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config import telemetry, welcome
@@ -19,6 +20,8 @@ from config.supervisor import Supervisor
 
 class Command(BaseCommand):
     help = "Run web, worker and scheduler until Ctrl-C or SIGTERM."
+    # Loading all that the checks look at would stay in this process's memory; `bootstrap` and the web server run them.
+    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--bootstrap", action="store_true", help="Prepare database, login and demo first.")
@@ -34,7 +37,7 @@ class Command(BaseCommand):
         if "web" in names:
             demand_free_port(settings.HOST, settings.PORT)
         if options["bootstrap"]:
-            call_command("bootstrap", stdout=self.stdout, stderr=self.stderr)
+            self._bootstrap()
 
         metrics = settings.DATA_DIR / "metrics"
         metrics.mkdir(exist_ok=True)
@@ -51,6 +54,16 @@ class Command(BaseCommand):
         status = supervisor.run()
         if status:
             raise SystemExit(status)
+
+    def _bootstrap(self) -> None:
+        """Prepare in a process of its own, whose memory ends with it."""
+        command = [sys.executable, "manage.py", "bootstrap"]
+        try:
+            prepared = subprocess.run(command, cwd=settings.BASE_DIR, check=False)
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+        if prepared.returncode:
+            raise SystemExit(prepared.returncode)
 
     def _say(self, line: str) -> None:
         self.stderr.write(line)
