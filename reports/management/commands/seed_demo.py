@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-empty", action="store_true", help="Do nothing, silently, when there is a site already."
         )
-        parser.add_argument("--seed", type=int, default=2, help="Seed of the simulated traffic. Default: 2.")
+        parser.add_argument("--seed", type=int, default=4, help="Seed of the simulated traffic. Default: 4.")
         parser.add_argument("--now", metavar="TIME", help="Pretend that it is this moment (ISO 8601 with an offset).")
 
     def handle(self, *args: Any, **options: Any) -> None:
