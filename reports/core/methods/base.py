@@ -18,6 +18,7 @@ class Blocker(StrEnum):
 
     NO_VISITORS = "no_visitors"
     TOO_FEW_VISITORS = "too_few_visitors"
+    TOO_FEW_CONVERSIONS = "too_few_conversions"
     NO_VARIATION = "no_variation"
     NO_DENOMINATOR = "no_denominator"
     BASELINE_IS_ZERO = "baseline_is_zero"

@@ -26,11 +26,18 @@ def _asserts() -> list[Any]:
     for case in cases:
         inputs: Any = None
         for number, check in enumerate(case["asserts"]):
-            inputs = check["inputs"] if check["inputs"] != "same" else inputs
+            inputs = _inputs(check["inputs"], inputs)
             found.append(
                 pytest.param(check | {"inputs": inputs}, id=f"{case['id']}-{number}-{check['fn'].replace(' ', '_')}")
             )
     return found
+
+
+def _inputs(given: Any, before: Any) -> Any:
+    """Resolve "same", and a second group (`time2`) that is given on top of the first."""
+    if given == "same":
+        return before
+    return before | given if "time2" in given else given
 
 
 def _close(got: Any, expected: Any, check: dict[str, Any], where: str) -> None:
