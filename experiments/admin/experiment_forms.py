@@ -125,7 +125,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
         editable = editable_fields(status, is_started=self.instance.is_started)
         if editable is None:
             return
-        locked = [name for name in self._meta.fields or () if name not in editable]
+        locked = [name for name in ExperimentForm.Meta.fields if name not in editable]
         refused = [
             *posted_fields(self.data, locked),
             *posted_rows(self.data, VARIANTS_PREFIX, VARIANT_FIELDS),

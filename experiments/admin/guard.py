@@ -18,7 +18,7 @@ def posted_rows(data: Mapping[str, Any], prefix: str, names: Iterable[str], *, s
     stored = _number(data.get(f"{prefix}-INITIAL_FORMS"))
     found = []
     for key in data:
-        match = re.fullmatch(rf"{re.escape(prefix)}-([0-9]{1, 6})-(\w+)", key)
+        match = re.fullmatch(rf"{re.escape(prefix)}-([0-9]{{1,6}})-(\w+)", key)
         if match and match[2] in wanted and (not stored_only or int(match[1]) < stored):
             found.append(key)
     return found
