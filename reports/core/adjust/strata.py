@@ -119,8 +119,13 @@ def merged(strata: Sequence[Stratum]) -> tuple[Stratum, ...]:
     Only sizes are looked at, never outcomes, so merging favours no variant.
     """
     parts = sorted(strata, key=lambda s: s.visitors)
-    while len(parts) > 1 and (len(parts) > MOST_STRATA or _smallest(parts[0]) < LEAST_VISITORS):
-        parts = sorted([parts[0] + parts[1], *parts[2:]], key=lambda s: s.visitors)
+    while len(parts) > 1:
+        small = next((s for s in parts if _smallest(s) < LEAST_VISITORS), None)
+        if small is None and len(parts) <= MOST_STRATA:
+            break
+        first = parts.pop(parts.index(small) if small is not None else 0)
+        parts[0] = first + parts[0]
+        parts.sort(key=lambda s: s.visitors)
     return tuple(parts)
 
 
