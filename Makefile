@@ -1,8 +1,10 @@
-# make install   set up .venv, once; without the network when nothing changed
+# make install   set up .venv with the pinned requirements; without the network when it has been done before
 # make run       start Inkling: web, worker and scheduler, with a demo shop in an empty database
 # make test      every check; ARGS go to pytest: make test ARGS="-k assign -x"
 # make lint      the checks that run no test
 # make format    put the code in shape
+# make pins      renew requirements.txt and requirements-dev.txt from the .in files
+# make clean     remove .venv and the tools' caches; the data in var/ stays
 
 SHELL = /bin/sh
 PYTHON = .venv/bin/python
@@ -10,26 +12,35 @@ STAMP = .venv/installed-requirements.txt
 REQUIREMENTS = requirements.txt requirements-dev.txt
 ARGS =
 
-.PHONY: install run test lint format clean
+# What production would set, so that its checks run with every change.
+PRODUCTION = INKLING_ENV=production INKLING_ALLOWED_HOSTS=inkling.example.com \
+    INKLING_SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))')
+
+.PHONY: install run test lint format pins clean
 
 install:
-	@if [ -x $(PYTHON) ] && $(PYTHON) -c '' 2>/dev/null && cat $(REQUIREMENTS) | cmp -s - $(STAMP); then exit 0; fi; \
-	for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do \
-	    if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$candidate; break; fi; \
-	done; \
-	if [ -z "$$found" ]; then \
-	    echo "Inkling needs Python 3.11 or newer with its venv module, and found none on PATH." >&2; \
-	    echo "Install it (Debian, Ubuntu: apt-get install python3.11 python3.11-venv; macOS: brew install python@3.11) and try again." >&2; \
-	    exit 1; \
-	fi; \
+	@if $(PYTHON) -c 'import pip' 2>/dev/null && cat $(REQUIREMENTS) | cmp -s - $(STAMP); then exit 0; fi; \
 	set -e; \
-	if ! [ -x $(PYTHON) ] || ! $(PYTHON) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	    echo "Creating .venv with $$($$found --version)"; \
+	if ! $(PYTHON) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    found=; \
+	    for candidate in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	        if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	            found=$$candidate; break; \
+	        fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "Inkling needs Python 3.11 or newer with its venv module, and found none on PATH." >&2; \
+	        echo "Debian and Ubuntu: apt-get install python3 python3-venv. macOS: brew install python@3.11. Then try again." >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "Creating .venv with $$($$found --version)."; \
 	    $$found -m venv --clear .venv; \
 	fi; \
-	echo "Installing the pinned requirements into .venv"; \
+	echo "Installing the pinned requirements into .venv."; \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { \
-	    echo "The packages could not be installed. The first installation needs the network; later ones do not." >&2; exit 1; }; \
+	    echo "The packages could not be installed. The first installation needs the network; later ones do not." >&2; \
+	    exit 1; \
+	}; \
 	cat $(REQUIREMENTS) > $(STAMP)
 
 run: install
@@ -39,14 +50,35 @@ lint: install
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	$(PYTHON) .venv/bin/lint-imports
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()'
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && set -ex && export INKLING_DATA_DIR=$$scratch && \
+	$(PYTHON) manage.py makemigrations --check --dry-run && \
+	env $(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
 
+# The database tests run twice: on SQLite with all others, then on PostgreSQL where one answers (it must when CI=true).
 test: lint
 	$(PYTHON) -m pytest $(ARGS)
+	@if url=$$($(PYTHON) -m tests.services postgres); then \
+	    echo "Once more on PostgreSQL: the database tests"; \
+	    DATABASE_URL=$$url $(PYTHON) -m pytest -m "database and not browser and not processes" $(ARGS) || [ $$? = 5 ]; \
+	elif [ -n "$$CI" ]; then \
+	    exit 1; \
+	else \
+	    echo "SKIPPED: the database tests on PostgreSQL"; \
+	fi
 
 format: install
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
+pins: install
+	set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	frozen() { "$$scratch/bin/python" -m pip list --format=freeze --exclude pip --exclude setuptools | tr 'A-Z_' 'a-z-' | sort; }; \
+	$(PYTHON) -m venv "$$scratch"; \
+	"$$scratch/bin/python" -m pip install --quiet -r requirements.in; \
+	{ echo "# The exact set that Inkling runs with: requirements.in and all that it needs. Made by: make pins"; frozen; } > requirements.txt; \
+	"$$scratch/bin/python" -m pip install --quiet -c requirements.txt -r requirements-dev.in; \
+	{ echo "# The exact set that the checks run with. Made by: make pins"; echo "-r requirements.txt"; frozen | grep -vxFf requirements.txt; } > requirements-dev.txt
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
