@@ -27,7 +27,7 @@ COLOURS = {
     "#030304": "var(--series-4)",
     "#030305": "var(--series-5)",
 }
-LABEL_WIDTH, LEGEND_ROW = 170, 18
+LABEL_WIDTH, LEGEND_ROW, LABEL_EVERY = 170, 18, 72
 INK, LINE = "#010101", "#020202"
 SERIES = ("#030301", "#030302", "#030303", "#030304", "#030305")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2, 1, 2, 1, 2])
@@ -56,7 +56,12 @@ def exposures_a_day(
             "day:T",
             timeUnit="utcyearmonthdate",
             scale=alt.Scale(type="utc"),
-            axis=alt.Axis(title=None, format="%-d %b", tickCount=max(2, min(len(days), width // 90)), labelFlush=True),
+            axis=alt.Axis(
+                title=None,
+                format="%-d %b",
+                tickCount={"interval": "day", "step": max(1, -(-len(days) * LABEL_EVERY // width))},
+                labelFlush=True,
+            ),
         ),
         y=alt.Y(
             "visitors:Q",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reports.sections import numbers
+from reports.sections.estimates import estimate_of
 from reports.sections.headline import reason_text
 from reports.sections.metric_lines import value_text
 from reports.sections.verdicts import look_of
@@ -54,8 +55,14 @@ def _comparison(comparison: Mapping[str, Any] | None) -> str:
         return ""
     if comparison.get("not_computable") is not None:
         return f"  {comparison['not_computable']['detail']}"
-    lift = comparison.get("lift")
-    if lift is None:
-        return f"  p = {numbers.p_value(comparison['p_value'])}"
-    ends = numbers.interval(comparison.get("lift_ci_low"), comparison.get("lift_ci_high"))
-    return f"  {numbers.lift(lift)} ({ends}), p = {numbers.p_value(comparison['p_value'])}"
+    shown = estimate_of(comparison)
+    p_value = "" if shown.p_value is None else f"p {_equals(numbers.p_value(shown.p_value))}"
+    if shown.lift is None:
+        return f"  {p_value}"
+    ends = numbers.interval(shown.lift_ci_low, shown.lift_ci_high)
+    decided = f", decided on day {shown.decided_on_day}" if shown.decided_on_day is not None else ""
+    return f"  {numbers.lift(shown.lift)} ({ends}), {p_value}{decided}"
+
+
+def _equals(p_value: str) -> str:
+    return p_value if p_value.startswith("<") else f"= {p_value}"

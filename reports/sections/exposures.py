@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 from reports.sections import numbers
 from reports.sections.base import ReportInput, Section
@@ -19,7 +20,10 @@ class DayRow:
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Shapes: `counts` is (days, variants); `rows` says the same in words for the table under the chart."""
+    """`days` and `counts` are the whole days, to be drawn; `rows` has every day, for the table under the chart.
+
+    Shapes: `counts` is (days, variants).
+    """
 
     days: tuple[str, ...]
     variants: tuple[str, ...]
@@ -37,15 +41,17 @@ def build(report: ReportInput) -> Exposures | None:
     daily = document.get("exposures") or {}
     variants = tuple(str(v) for v in daily.get("variants") or [v["key"] for v in document["variants"]])
     days, counts = without_gaps(daily.get("days", ()), daily.get("counts", ()), len(variants))
+    # The day of the analysis is not over: drawn beside whole days it would look like a collapse.
+    whole = len(days) - 1 if len(days) > 1 and days[-1] == _day_of_analysis(report) else len(days)
     return Exposures(
-        days=days,
+        days=days[:whole],
         variants=variants,
-        counts=counts,
+        counts=counts[:whole],
         rows=tuple(
             DayRow(day_label(day), tuple(numbers.whole(n) for n in row), numbers.whole(sum(row)))
             for day, row in zip(days, counts, strict=True)
         ),
-        summary=_summary(days, counts),
+        summary=_summary(days, counts, whole),
         time_zone=report.experiment.time_zone,
     )
 
@@ -68,15 +74,22 @@ def day_label(day: str) -> str:
     return f"{value:%a} {value.day} {value:%b}"
 
 
-def _summary(days: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+def _day_of_analysis(report: ReportInput) -> str:
+    as_of = report.run.as_of if report.run is not None else report.now
+    return as_of.astimezone(ZoneInfo(report.experiment.time_zone)).date().isoformat()
+
+
+def _summary(days: Sequence[str], counts: Sequence[Sequence[int]], whole: int) -> str:
     if not days:
         return "No visitor has met a variant yet."
     totals = [sum(row) for row in counts]
-    usual = sorted(totals)[len(totals) // 2]
+    usual = sorted(totals[:whole])[whole // 2]
     text = f"{numbers.plural(sum(totals), 'visitor')} over {numbers.plural(len(days), 'day')}, about {numbers.whole(usual)} on a usual day."
     empty = sum(1 for t in totals if t == 0)
     if empty:
         text += f" {numbers.plural(empty, 'day')} in between had no new visitor."
+    if whole < len(days):
+        text += " Today is not over; it is in the table and not in the drawing."
     return text
 
 

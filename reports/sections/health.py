@@ -16,6 +16,8 @@ SEVERITIES: dict[str, tuple[int, str, str, str]] = {
     "info": (2, "wait", "info", "Note"),
     "ok": (3, "good", "check", "Fine"),
 }
+# Of several like things, the field that says which one it is.
+NAMING = ("variant", "metric", "day", "key", "name")
 UNKNOWN_SEVERITY = (1, "warn", "alert", "Warning")
 
 
@@ -88,7 +90,9 @@ def _flatten(label: str, value: Any, rows: list[tuple[str, str]]) -> None:
             _flatten(f"{label}, {name}" if label else name, inner, rows)
     elif isinstance(value, list | tuple) and value and all(isinstance(v, Mapping) for v in value):
         for number, inner in enumerate(value, start=1):
-            _flatten(f"{label} {number}".strip(), inner, rows)
+            naming = next((k for k in NAMING if isinstance(inner.get(k), str)), None)
+            title = str(inner[naming]) if naming else f"{label} {number}".strip()
+            _flatten(title, {k: v for k, v in inner.items() if k != naming}, rows)
     elif value is not None and value != []:
         rows.append((label or "value", _text(label, value)))
 

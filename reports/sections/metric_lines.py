@@ -9,6 +9,7 @@ from typing import Any
 from experiments.core.metrics import Direction
 from experiments.core.plan import PlannedMetric
 from reports.sections import numbers
+from reports.sections.estimates import Estimate, estimate_of
 from reports.sections.outcomes import NOT_TRUSTED, Outcome, outcome_of
 from reports.sections.scale import Scale
 
@@ -61,18 +62,17 @@ def line_of(
     blocked = comparison.get("not_computable")
     if blocked is not None:
         return replace(line, sentence=numbers.typeset(str(blocked["detail"])))
-    line = replace(line, effect=effect_text(metric, comparison.get("effect")))
-    lift = comparison.get("lift")
-    if lift is None:
+    shown = estimate_of(comparison)
+    line = replace(line, effect=effect_text(metric, shown.effect))
+    if shown.lift is None:
         return replace(line, sentence=_no_lift(comparison))
-    p_value = comparison.get("p_value")
     return replace(
         line,
-        lift=numbers.lift(lift),
-        lift_interval=numbers.interval(comparison.get("lift_ci_low"), comparison.get("lift_ci_high")),
-        p_value=numbers.p_value(p_value) if p_value is not None else "",
+        lift=numbers.lift(shown.lift),
+        lift_interval=numbers.interval(shown.lift_ci_low, shown.lift_ci_high),
+        p_value=numbers.p_value(shown.p_value) if shown.p_value is not None else "",
         outcome=outcome_of(comparison, planned) if is_trusted else NOT_TRUSTED,
-        plot=_plot(line.variant, comparison, planned, scale),
+        plot=_plot(line.variant, shown, planned, scale),
     )
 
 
@@ -102,6 +102,8 @@ def worst_lift(planned: PlannedMetric) -> float:
 
 
 def _counted(values: Mapping[str, Any]) -> str:
+    if not values["visitors"] and values.get("exposed"):
+        return "none through their window yet"
     visitors = numbers.whole(values["visitors"])
     if "converted" in values:
         return f"{numbers.whole(values['converted'])} of {visitors}"
@@ -116,8 +118,8 @@ def _no_lift(comparison: Mapping[str, Any]) -> str:
     return "No relative lift, because the control's value is 0."
 
 
-def _plot(variant: str, comparison: Mapping[str, Any], planned: PlannedMetric | None, scale: Scale) -> Plot:
-    low, high, lift = comparison.get("lift_ci_low"), comparison.get("lift_ci_high"), comparison["lift"]
+def _plot(variant: str, shown: Estimate, planned: PlannedMetric | None, scale: Scale) -> Plot:
+    low, high, lift = shown.lift_ci_low, shown.lift_ci_high, shown.lift or 0.0
     return Plot(
         low=scale.at(low if low is not None else scale.low),
         high=scale.at(high if high is not None else scale.high),

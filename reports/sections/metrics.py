@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.core.metrics import Direction
 from experiments.core.plan import PlannedMetric
 from reports.sections import numbers
 from reports.sections.base import ReportInput, Section
+from reports.sections.estimates import estimate_of
 from reports.sections.metric_lines import Line, line_of, worst_lift
 from reports.sections.scale import Scale, scale_for
 from reports.sections.working import Working, working_of
@@ -55,13 +56,17 @@ class Table:
     scale: Scale
     blocks: tuple[Block, ...]
 
+    @property
+    def has_lifts(self) -> bool:
+        return any(line.lift for block in self.blocks for line in block.lines)
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """`warning` is set when a health check blocks the verdict: then no reading is offered."""
 
     tables: tuple[Table, ...]
-    level: str
+    meaning: str
     warning: str = ""
 
 
@@ -78,9 +83,29 @@ def build(report: ReportInput) -> Metrics | None:
         ]
         if metrics:
             tables.append(_table(role, title, meaning, metrics, report))
-    alpha = report.plan.alpha if report.plan else document.get("alpha", 0.05)
     warning = "" if _is_trusted(report) else "Read nothing into these numbers while a health check blocks them."
-    return Metrics(tuple(tables), f"{100 * (1 - alpha):g}{numbers.NARROW}%", warning)
+    return Metrics(tuple(tables), _shared_sentence(report) or _meaning(report), warning)
+
+
+def _shared_sentence(report: ReportInput) -> str:
+    """Return the one reason why nothing can be compared; empty when something can, or when the reasons differ."""
+    assert report.document is not None
+    comparisons = [c for m in report.document["metrics"] for c in m.get("comparisons", ())]
+    details = {str((c.get("not_computable") or {}).get("detail", "")) for c in comparisons}
+    return numbers.typeset(details.pop()) if len(details) == 1 and len(comparisons) > 1 else ""
+
+
+def _meaning(report: ReportInput) -> str:
+    assert report.document is not None
+    comparisons = [c for m in report.document["metrics"] for c in m.get("comparisons", ())]
+    lift = "Lift is the change against the control, the bar its interval: the lifts that these visitors do not speak against."
+    if any(estimate_of(c).is_sequential for c in comparisons):
+        return (
+            f"{lift} It is widened so that looking every day does no harm, and narrows as the planned end comes near; once a "
+            "metric is decided, the lift is corrected for having been decided then."
+        )
+    alpha = report.plan.alpha if report.plan else report.document.get("alpha", 0.05)
+    return f"{lift} Its level is {100 * (1 - alpha):g}{numbers.NARROW}%."
 
 
 def _is_trusted(report: ReportInput) -> bool:
@@ -90,9 +115,9 @@ def _is_trusted(report: ReportInput) -> bool:
 
 def _table(role: str, title: str, meaning: str, metrics: Sequence[Mapping[str, Any]], report: ReportInput) -> Table:
     planned = {m.metric.key: m for m in report.plan.metrics} if report.plan else {}
-    comparisons = [c for m in metrics for c in m.get("comparisons", ()) if c.get("lift") is not None]
+    shown = [estimate_of(c) for m in metrics for c in m.get("comparisons", ())]
     margins = [worst_lift(p) for m in metrics if (p := planned.get(str(m["key"]))) and p.margin is not None]
-    scale = scale_for([(c.get("lift_ci_low"), c["lift"], c.get("lift_ci_high")) for c in comparisons], also=margins)
+    scale = scale_for([(e.lift_ci_low, e.lift, e.lift_ci_high) for e in shown if e.lift is not None], also=margins)
     blocks = tuple(_block(m, planned.get(str(m["key"])), report, scale) for m in metrics)
     return Table(role, title, meaning, scale, blocks)
 
@@ -105,6 +130,8 @@ def _block(metric: Mapping[str, Any], planned: PlannedMetric | None, report: Rep
         line_of(metric, v, planned, scale, is_control=str(v["variant"]) in controls, is_trusted=is_trusted)
         for v in metric["values"]
     )
+    if _shared_sentence(report):
+        lines = tuple(replace(line, sentence="") for line in lines)
     name = str(metric.get("name") or (planned.metric.name if planned else metric["key"]))
     return Block(str(metric["key"]), name, _facts(metric, planned), lines, working_of(metric, planned, controls))
 

@@ -112,9 +112,10 @@ def day(time: datetime, zone: str) -> str:
 
 
 def days_between(start: datetime, end: datetime, zone: str) -> int:
-    """Count calendar days of the site's zone from `start` to `end`, both included; a day is never 24 hours by decree."""
+    """Count the calendar days of the site's zone that [start, end) touches; a day is never 24 hours by decree."""
     zone_info = ZoneInfo(zone)
-    return max(0, (end.astimezone(zone_info).date() - start.astimezone(zone_info).date()).days + 1)
+    last = (end - timedelta(microseconds=1)).astimezone(zone_info).date()
+    return max(0, (last - start.astimezone(zone_info).date()).days + 1)
 
 
 def parse_time(text: str | None) -> datetime | None:
@@ -123,10 +124,3 @@ def parse_time(text: str | None) -> datetime | None:
         return None
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def next_midnight(now: datetime, zone: str) -> datetime:
-    """Return the start of the site's next calendar day."""
-    zone_info = ZoneInfo(zone)
-    tomorrow = now.astimezone(zone_info).date() + timedelta(days=1)
-    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone_info)

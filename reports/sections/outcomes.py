@@ -24,6 +24,9 @@ WORSE = Outcome("Worse", "worse", "down")
 OPEN = Outcome("Not clear", "open", "ring")
 SMALL_DROP = Outcome("Within margin, small drop", "worse", "down")
 NOT_TRUSTED = Outcome("Not to be trusted", "open", "ring")
+UNLIKELY = Outcome("Unlikely to win", "open", "ring")
+# What may be claimed of a success metric, all looks and tests taken into account.
+CLAIMS: dict[str, Outcome] = {"better": BETTER, "worse": WORSE, "open": OPEN}
 # The four outcomes of a guardrail, as the analysis names them.
 GUARDRAIL: dict[str, Outcome] = {
     "safe": Outcome("Safe", "better", "up"),
@@ -34,12 +37,15 @@ GUARDRAIL: dict[str, Outcome] = {
 
 
 def outcome_of(comparison: Mapping[str, Any], planned: PlannedMetric | None) -> Outcome:
-    """Return the guardrail's outcome where there is one, else which side of zero the interval lies on."""
+    """Return the guardrail's outcome or the claim where there is one, else which side of zero the interval lies on."""
     guardrail = comparison.get("guardrail")
     if isinstance(guardrail, Mapping) and str(guardrail.get("outcome")) in GUARDRAIL:
         if guardrail.get("is_small_drop_likely"):
             return SMALL_DROP
         return GUARDRAIL[str(guardrail["outcome"])]
+    claim = comparison.get("claim")
+    if claim in CLAIMS:
+        return UNLIKELY if claim == "open" and comparison.get("is_unlikely_to_win") else CLAIMS[claim]
     low, high = comparison.get("ci_low"), comparison.get("ci_high")
     wants_more = planned is None or planned.metric.direction is Direction.INCREASE
     if low is not None and low > 0:

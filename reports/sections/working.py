@@ -12,7 +12,8 @@ from reports.core.methods import METHODS
 from reports.sections import numbers
 from reports.sections.health import evidence_rows
 
-SHOWN_ELSEWHERE = frozenset(
+# Fields of a comparison that have a line, a column or a table of their own.
+TOLD = frozenset(
     {
         "variant",
         "effect",
@@ -24,16 +25,9 @@ SHOWN_ELSEWHERE = frozenset(
         "p_value",
         "method",
         "method_label",
-        "unbounded",
-        "standard_error",
-        "degrees_of_freedom",
-        "adjusted_p_value",
-        "alpha",
-        "z",
-        "not_computable",
-        "lift_not_computable",
-        "guardrail",
     }
+    | {"not_computable", "lift_not_computable", "guardrail", "unbounded", "standard_error", "degrees_of_freedom"}
+    | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped"}
 )
 
 
@@ -44,11 +38,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class LookRow:
+    """One look of a sequential test, as text."""
+
+    day: str
+    information: str
+    z: str
+    bound: str
+    futility: str
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
-    """One comparison, line by line."""
+    """One comparison, line by line, with every look that was taken at it."""
 
     title: str
     rows: tuple[Row, ...]
+    looks: tuple[LookRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def working_of(metric: Mapping[str, Any], planned: PlannedMetric | None, control
         rule=_rule(planned),
         inputs=tuple(Compared(str(v["variant"]), _input_rows(v)) for v in metric["values"]),
         comparisons=tuple(
-            Compared(f"{c['variant']} against {control}", _comparison_rows(metric, c))
+            Compared(f"{c['variant']} against {control}", _comparison_rows(c), _looks(c))
             for c in metric.get("comparisons", ())
         ),
     )
@@ -114,39 +120,52 @@ def _input_rows(values: Mapping[str, Any]) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _comparison_rows(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> tuple[Row, ...]:
+def _comparison_rows(comparison: Mapping[str, Any]) -> tuple[Row, ...]:
     blocked = comparison.get("not_computable")
     if blocked is not None:
-        return (Row("Not computable", f"{blocked['detail']} ({blocked['code']})"),)
+        return (Row("Not computable", f"{numbers.typeset(str(blocked['detail']))} ({blocked['code']})"),)
     method = str(comparison.get("method_label") or comparison.get("method", "")).replace("_", " ")
     rows = [Row("Method", method)]
     source = source_of(str(comparison.get("method", "")))
     if source:
         rows.append(Row("After", source))
-    effect = comparison.get("effect")
-    if effect is not None:
-        ends = numbers.interval(comparison.get("ci_low"), comparison.get("ci_high"), _exact)
-        rows.append(Row("Effect, in its own unit", f"{_exact(effect)} ({ends})"))
-    if comparison.get("lift") is not None:
-        ends = numbers.interval(comparison.get("lift_ci_low"), comparison.get("lift_ci_high"), _exact)
-        rows.append(Row("Relative lift", f"{_exact(comparison['lift'])} ({ends})"))
-    elif isinstance(comparison.get("lift_not_computable"), Mapping):
-        rows.append(Row("Relative lift", str(comparison["lift_not_computable"]["detail"])))
-    if comparison.get("p_value") is not None:
-        rows.append(Row("p-value", f"{comparison['p_value']:.6g}"))
+    stopped = comparison.get("stopped")
+    if isinstance(stopped, Mapping):
+        rows.append(Row("Decided", f"on day {stopped['day']}, when the test crossed its bound"))
+        rows.extend(_estimate_rows(stopped, " when decided, corrected for stopping there"))
+        rows.extend(_estimate_rows(comparison, " of all data, not corrected"))
+    else:
+        rows.extend(_estimate_rows(comparison, ""))
     rows.extend(_numbers(comparison))
     guardrail = comparison.get("guardrail")
     if isinstance(guardrail, Mapping):
         rows.extend(Row(f"Guardrail, {label}", text) for label, text in evidence_rows(guardrail))
-    extra = {k: v for k, v in comparison.items() if k not in SHOWN_ELSEWHERE}
+    extra = {k: v for k, v in comparison.items() if k not in TOLD}
     rows.extend(Row(label[:1].upper() + label[1:], text) for label, text in evidence_rows(extra))
     return tuple(rows)
+
+
+def _estimate_rows(source: Mapping[str, Any], when: str) -> list[Row]:
+    rows = []
+    for label, name, low, high in (
+        ("Effect in its own unit", "effect", "ci_low", "ci_high"),
+        ("Relative lift", "lift", "lift_ci_low", "lift_ci_high"),
+    ):
+        if source.get(name) is not None:
+            ends = numbers.interval(source.get(low), source.get(high), _exact)
+            rows.append(Row(label + when, f"{_exact(source[name])} ({ends})"))
+    blocked = source.get("lift_not_computable")
+    if isinstance(blocked, Mapping):
+        rows.append(Row("Relative lift", numbers.typeset(str(blocked["detail"]))))
+    if source.get("p_value") is not None:
+        rows.append(Row("p-value" + when, f"{source['p_value']:.6g}"))
+    return rows
 
 
 def _numbers(comparison: Mapping[str, Any]) -> list[Row]:
     rows = []
     for key, label in (
-        ("adjusted_p_value", "p-value, corrected for several tests (Holm)"),
+        ("adjusted_p_value", "p-value over every look and test"),
         ("z", "z"),
         ("standard_error", "Standard error of the effect"),
         ("degrees_of_freedom", "Degrees of freedom"),
@@ -154,8 +173,28 @@ def _numbers(comparison: Mapping[str, Any]) -> list[Row]:
         if comparison.get(key) is not None:
             rows.append(Row(label, f"{comparison[key]:.6g}".replace("-", numbers.MINUS)))
     if comparison.get("alpha") is not None:
-        rows.append(Row("Level of the intervals", f"{100 * (1 - comparison['alpha']):g}{numbers.NARROW}%"))
+        level = f"{100 * (1 - comparison['alpha']):.4g}{numbers.NARROW}%"
+        rows.append(
+            Row("Level of this look's intervals" if comparison.get("looks") else "Level of the intervals", level)
+        )
     return rows
+
+
+def _looks(comparison: Mapping[str, Any]) -> tuple[LookRow, ...]:
+    return tuple(
+        LookRow(
+            day=str(look["day"]),
+            information=numbers.share(look["information"]),
+            z=_bound(look.get("z")),
+            bound=_bound(look.get("bound")),
+            futility=_bound(look.get("futility")),
+        )
+        for look in comparison.get("looks") or ()
+    )
+
+
+def _bound(value: float | None) -> str:
+    return numbers.UNKNOWN if value is None else f"{value:.3f}".replace("-", numbers.MINUS)
 
 
 def source_of(method: str) -> str:

@@ -159,8 +159,7 @@ def test_evidence__nested_numbers__become_readable_pairs() -> None:
         ("p value", "< 0.001"),
         ("observed, control", "1,403"),
         ("observed, banner", "1,103"),
-        ("by day 1, day", "Mon"),
-        ("by day 1, n", "2"),
+        ("Mon, n", "2"),
     )
 
 
@@ -229,6 +228,64 @@ def test_metrics__health_check_blocks__offers_no_reading_and_says_so() -> None:
     assert outcome is not None and (outcome.word, outcome.tone) == ("Not to be trusted", "open")
 
 
+def test_metrics__test_that_crossed_its_bound__shows_the_lift_corrected_for_stopping() -> None:
+    document = documents.document()
+    comparison = document["metrics"][0]["comparisons"][0]
+    comparison |= {
+        "claim": "better",
+        "adjusted_p_value": 0.0001,
+        "looks": [{"day": 7, "information": 0.25, "z": 4.5, "bound": 4.333, "futility": -1.026}],
+        "stopped": {
+            "day": 7,
+            "p_value": 0.0004,
+            "effect": 0.03,
+            "ci_low": 0.01,
+            "ci_high": 0.05,
+            "lift": 0.1,
+            "lift_ci_low": 0.04,
+            "lift_ci_high": 0.16,
+        },
+    }
+    view = metrics(document)
+    block = view.tables[0].blocks[0]
+    assert (plain(block.lines[1].lift), plain(block.lines[1].lift_interval)) == ("+10.0 %", "+4.0 % to +16.0 %")
+    assert block.lines[1].p_value == "< 0.001"
+    working = block.working.comparisons[0]
+    labels = [r.label for r in working.rows]
+    assert "Relative lift when decided, corrected for stopping there" in labels
+    assert "Relative lift of all data, not corrected" in labels
+    assert [(x.day, x.bound, plain(x.futility)) for x in working.looks] == [("7", "4.333", "-1.026")]
+    assert "looking every day does no harm" in view.meaning
+
+
+def test_metrics__sequential_and_not_decided__shows_the_p_value_over_all_looks() -> None:
+    document = documents.document()
+    comparison = document["metrics"][0]["comparisons"][0]
+    comparison |= {"claim": "open", "adjusted_p_value": 0.21, "is_unlikely_to_win": True}
+    comparison["looks"] = [{"day": 7, "information": 0.25, "z": 2.1, "bound": 4.333, "futility": None}]
+    line = metrics(document).tables[0].blocks[0].lines[1]
+    assert line.p_value == "0.210"
+    assert line.outcome is not None and line.outcome.word == "Unlikely to win"
+
+
+def test_metrics__nothing_can_be_compared_for_one_reason__says_it_once_and_draws_no_axis() -> None:
+    document = documents.document()
+    early = {"code": "too_early", "detail": "Effects are shown from day 7 on; this is day 3."}
+    for metric in document["metrics"]:
+        metric["comparisons"] = [{"variant": "banner", "not_computable": early}]
+    view = metrics(document)
+    assert view.meaning == early["detail"]
+    assert all(not line.sentence for table in view.tables for block in table.blocks for line in block.lines)
+    assert not any(table.has_lifts for table in view.tables)
+
+
+def test_metrics__nobody_through_the_window_yet__says_so_instead_of_none_of_none() -> None:
+    document = documents.document()
+    document["metrics"][0]["values"][0] |= {"visitors": 0, "exposed": 1403, "converted": 0, "value": None}
+    line = metrics(document).tables[0].blocks[0].lines[0]
+    assert (line.counted, line.value) == ("none through their window yet", "–")
+
+
 def test_metrics__no_lift_over_a_control_of_zero__shows_the_effect_and_says_why() -> None:
     document = documents.document()
     comparison = document["metrics"][0]["comparisons"][0]
@@ -285,10 +342,20 @@ def test_exposures__day_without_visitors__is_a_zero_not_a_gap() -> None:
 
 
 def test_exposures__table__adds_up_to_the_chart() -> None:
-    view = build_exposures(report())
+    view = build_exposures(report(run=replace(RUN, as_of=NOW + timedelta(days=40))))
     assert view is not None
     assert [row.total.replace(",", "") for row in view.rows] == [str(sum(c)) for c in view.counts]
     assert view.rows[0].label == "Mon 2 Mar"
+
+
+def test_exposures__day_of_the_analysis__is_in_the_table_and_not_in_the_drawing() -> None:
+    # 30 March 00:30 UTC is still 29 March in New York, the last of the 28 days.
+    at = datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+    facts = replace(FACTS, time_zone="America/New_York")
+    view = build_exposures(report(experiment=facts, run=replace(RUN, as_of=at)))
+    assert view is not None
+    assert (len(view.days), len(view.rows)) == (27, 28)
+    assert "Today is not over" in view.summary
 
 
 def test_method__plan__is_told_with_its_hash_and_the_run_on_screen() -> None:

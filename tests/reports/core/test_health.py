@@ -14,6 +14,7 @@ from reports.core.health.sample_ratio import sample_ratio_p
 from reports.core.progress import progress_of
 from tests.reports.core import worlds
 from tests.shared_data import shared_path
+from tracking.core.totals import DailyExposures
 
 
 def _context(visitors: dict[str, int], **changes: object) -> HealthContext:
@@ -129,6 +130,31 @@ def test_metric_silent_in_one_variant__others_convert__is_a_warning() -> None:
     people = worlds.counted({"control": 500, "treatment": 500}, cart={"control": 30})
     findings = analyse(plan, people, worlds.exposures_of(people), as_of=worlds.at_day(30)).findings
     assert "metric_silent_in_variant" in _codes(findings)
+
+
+def _watched(control: int, treatment: int, days: int, **purchases: int) -> tuple[Finding, ...]:
+    plan = worlds.plan(worlds.macro_guardrail(window_hours=1), is_imported=False, horizon_days=28)
+    groups = {"control": control * days, "treatment": treatment * days}
+    people = worlds.counted(groups, purchase=purchases)
+    daily = DailyExposures(tuple(f"2026-03-{2 + d:02}" for d in range(days)), ((control, treatment),) * days)
+    exposures = worlds.exposures(groups, daily=daily, last_event=worlds.microseconds(worlds.at_day(days)))
+    return analyse(plan, people, exposures, as_of=worlds.at_day(days)).findings
+
+
+def test_sample_ratio__watched_daily__alarms_by_its_e_value_too() -> None:
+    # 54 % instead of 50 % on each of 10 days of 200: chi-square gives p = 3.5e-4, the e-process passes 100.
+    split = next(f for f in _watched(92, 108, 10) if f.code == "sample_ratio")
+    assert split.severity is Severity.BLOCKING
+    assert split.evidence["e_value"] > 100
+    sound = next(f for f in _watched(99, 101, 10) if f.code == "sample_ratio")
+    assert sound.severity is Severity.OK
+    assert sound.evidence["e_value"] < 20
+
+
+def test_macro_alarm__purchases_dry_up_in_the_first_days__warns_before_the_first_look() -> None:
+    alarmed = _watched(200, 200, 3, control=40, treatment=8)
+    assert _codes(alarmed)["macro_alarm"] is Severity.WARNING
+    assert "macro_alarm" not in _codes(_watched(200, 200, 3, control=40, treatment=31))
 
 
 def test_run_checks__one_check_fails__becomes_a_finding_and_hides_no_other() -> None:
