@@ -51,7 +51,7 @@ lint: install
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()'
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && set -ex && export INKLING_DATA_DIR=$$scratch && \
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && set -e && export INKLING_DATA_DIR=$$scratch && \
 	$(PYTHON) manage.py makemigrations --check --dry-run && \
 	env $(PRODUCTION) $(PYTHON) manage.py check --deploy --fail-level WARNING
 

@@ -1,0 +1,1 @@
+"""The files that the recipes of CONTRIBUTING.md ask for, as someone who follows them would write them."""
