@@ -81,7 +81,7 @@ VIOLATIONS: dict[str, Callable[[], models.Model]] = {
     "holdout_key_unique_in_site": lambda: _holdout(key="held"),
     "holdout_share_up_to_half": lambda: _holdout(share=5_001),
     "experiment_key_unique_in_site": lambda: _experiment(key="cart"),
-    "experiment_status_known": lambda: _experiment(status="sleeping"),
+    "experiment_status_known": lambda: _experiment(**{**STARTED, "status": "sleeping"}),
     "experiment_traffic_on_grid": lambda: _experiment(traffic=10_001),
     "experiment_layer_range_on_grid": lambda: _experiment(layer_start=10, layer_end=10),
     "experiment_ends_after_it_starts": lambda: _experiment(starts_at=NOW, ends_at=NOW - timedelta(1)),
