@@ -26,8 +26,9 @@ _NAMES_PER_QUERY = 500
 
 
 class DatabaseManifest:
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, lease_seconds: float = LEASE_SECONDS) -> None:
         self._clock = clock
+        self._lease_seconds = lease_seconds
 
     def files(self, *, site: str | None = None, days: Collection[int] | None = None) -> list[FileEntry]:
         rows = EventFile.objects.all()
@@ -70,7 +71,7 @@ class DatabaseManifest:
 
     def _take(self, holder: str, condition: Q) -> bool:
         """Claim in one conditional UPDATE, which no two processes can both win."""
-        until = self._now() + timedelta(seconds=LEASE_SECONDS)
+        until = self._now() + timedelta(seconds=self._lease_seconds)
         rows = Lease.objects.filter(condition, work=WORK)
         return rows.update(holder=holder, expires_at=until) == 1
 

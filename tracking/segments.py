@@ -7,6 +7,7 @@ by its process id, which a zombie keeps and the next process inherits.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -98,6 +99,7 @@ class _Segment:
     name: str
     fd: int
     opened: float
+    idle_timer: threading.Timer
     size: int = 0
 
 
@@ -180,6 +182,8 @@ class SegmentWriter:
                 while view:
                     view = view[os.write(segment.fd, view) :]
                 _sync(segment.fd)
+                if os.fstat(segment.fd).st_nlink == 0:
+                    raise FileNotFoundError(errno.ENOENT, "The segment was deleted under its writer", segment.name)
             except BaseException:
                 self._give_up(segment)
                 raise
@@ -201,19 +205,20 @@ class SegmentWriter:
         except OSError:
             os.close(fd)
             raise
-        segment = self._segment = _Segment(name, fd, time.monotonic())
-        timer = threading.Timer(self._max_age_seconds, self._seal_when_idle, (segment,))
+        timer = threading.Timer(self._max_age_seconds, self._seal_when_idle, (name,))
         timer.daemon = True
         timer.start()
-        return segment
+        self._segment = _Segment(name, fd, time.monotonic(), timer)
+        return self._segment
 
-    def _seal_when_idle(self, segment: _Segment) -> None:
+    def _seal_when_idle(self, name: str) -> None:
         with self._file_lock:
-            if self._segment is segment:
-                self._seal(segment)
+            if self._segment is not None and self._segment.name == name:
+                self._seal(self._segment)
 
     def _seal(self, segment: _Segment) -> None:
         self._segment = None
+        segment.idle_timer.cancel()
         try:
             (self._folders.open / segment.name).rename(self._folders.sealed / segment.name)
         except OSError as error:
@@ -224,6 +229,7 @@ class SegmentWriter:
     def _give_up(self, segment: _Segment) -> None:
         """Cut off what was not acknowledged and use the file no more: after a failed sync the kernel may have dropped data."""
         self._segment = None
+        segment.idle_timer.cancel()
         try:
             os.ftruncate(segment.fd, segment.size)
             _sync(segment.fd)

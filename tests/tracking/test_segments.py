@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -152,6 +153,16 @@ def test_append__folder_cannot_be_made__says_unavailable(tmp_path: Path) -> None
     (tmp_path / "segments").write_text("a file where the folder should be")
     with pytest.raises(IntakeUnavailable):
         SegmentWriter(tmp_path).append(lines("a"))
+
+
+def test_append__segment_deleted_under_its_writer__is_not_acknowledged_and_the_next_is(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path)
+    writer.append(lines("a"))
+    shutil.rmtree(tmp_path / "segments")
+    with pytest.raises(IntakeUnavailable):
+        writer.append(lines("b"))
+    writer.append(lines("c"))
+    assert all_ids(tmp_path) == ["c"]
 
 
 def test_append__interrupted_leader__tells_the_others_that_nothing_is_durable(

@@ -91,7 +91,7 @@ def logs(draw: st.DrawFn) -> list[tuple[str, str, list[Event]]]:
     return [(draw(how), draw(st.sampled_from([SITE, SITE, "other"])), piece) for piece in pieces]
 
 
-def fill(root: Path, steps: list[tuple[str, str, list[Event]]]) -> tuple[MemoryStore, ParquetStore]:
+def fill(root: Path, steps: list[tuple[str, str, list[Event]]]) -> tuple[MemoryStore, ParquetStore, SegmentWriter]:
     reference = MemoryStore()
     manifest = MemoryManifest()
     store = ParquetStore(root, manifest, compactor=Compactor(root, manifest, batch_bytes=2000))
@@ -107,7 +107,7 @@ def fill(root: Path, steps: list[tuple[str, str, list[Event]]]) -> tuple[MemoryS
             writer.seal()
         if how == "compact":
             store.compact()
-    return reference, store
+    return reference, store, writer
 
 
 def answers(store: MemoryStore | ParquetStore, request: TotalsRequest, visitor: str) -> list[Any]:
@@ -129,8 +129,9 @@ def test_parquet__any_log_in_any_split__answers_as_the_reference(
     steps: list[tuple[str, str, list[Event]]], request: TotalsRequest, visitor: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        reference, store = fill(Path(folder), steps)
+        reference, store, writer = fill(Path(folder), steps)
         assert answers(store, request, visitor) == answers(reference, request, visitor)
+        writer.seal()
         store.compact()
         assert answers(store, request, visitor) == answers(reference, request, visitor)
 
@@ -141,7 +142,8 @@ def test_parquet__after_erasure__answers_as_the_reference(
     steps: list[tuple[str, str, list[Event]]], request: TotalsRequest, visitor: str
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        reference, store = fill(Path(folder), [(how if how != "wait" else "seal", *rest) for how, *rest in steps])
+        reference, store, writer = fill(Path(folder), steps)
+        writer.seal()
         erased = [one.erase_visitor(site=request.site, visitor=visitor) for one in (store, reference)]
         assert erased[0] == erased[1]
         assert answers(store, request, visitor) == answers(reference, request, visitor)
@@ -157,5 +159,5 @@ def test_totals__two_exposed_visitors_with_one_hash__are_kept_apart(
     request = TotalsRequest(
         SITE, EXPERIMENT, ("control", "new"), DAY_0 + 9 * HOUR_US, columns=(Column("n", "buy", Aggregate.COUNT),)
     )
-    reference, store = fill(tmp_path, [("compact", SITE, log)])
+    reference, store, _ = fill(tmp_path, [("compact", SITE, log)])
     assert answers(store, request, "b")[3:6] == answers(reference, request, "b")[3:6]
