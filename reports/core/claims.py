@@ -9,7 +9,7 @@ from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.methods.base import Comparison, NotComputable
 from reports.core.monitoring import Course, stopped_at
-from reports.core.multiplicity import holm
+from reports.core.multiplicity import benjamini_hochberg, holm
 from reports.core.results import SUCCESS_ROLES, Claim, MetricResult, Stopped, VariantComparison
 
 Key = tuple[str, str]  # metric, treatment
@@ -47,7 +47,7 @@ def holm_claims(tests: Sequence[Test], alpha: float) -> dict[Key, Claim]:
 def with_claims(
     plan: AnalysisPlan, metrics: tuple[MetricResult, ...], courses: Mapping[Key, Course]
 ) -> tuple[MetricResult, ...]:
-    """Add adjusted p-values and claims to the comparisons of the success metrics; others claim nothing.
+    """Add adjusted p-values and, to the success metrics, claims; other metrics claim nothing.
 
     Improvement is tested two-sided at alpha by Holm; worsening one-sided at alpha over all success and guardrail tests.
     """
@@ -57,12 +57,17 @@ def with_claims(
     adjusted = dict(zip([t.key for t in tests], holm([t.p_value for t in tests]), strict=True)) if tests else {}
     guarded = sum(len(m.comparisons) for m in metrics if m.planned.role is Role.GUARDRAIL)
     worsening_alpha = 2 * plan.alpha / max(len(tests) + guarded, 2)
+    explored = [(m.key, c) for m in metrics if m.planned.role is Role.EXPLORATORY for c in m.comparisons]
+    raw = [1.0 if isinstance(c.result, NotComputable) else c.result.p_value for _, c in explored]
+    discovered = {(key, c.variant): p for (key, c), p in zip(explored, benjamini_hochberg(raw), strict=True)}
     worse = {t.key for t in tests if t.rejects(worsening_alpha) is Claim.WORSE}
 
     def claimed(metric: MetricResult, comparison: VariantComparison) -> VariantComparison:
         key = (metric.key, comparison.variant)
-        if key not in adjusted or isinstance(comparison.result, NotComputable):
+        if isinstance(comparison.result, NotComputable):
             return comparison
+        if key not in adjusted:
+            return replace(comparison, adjusted_p_value=discovered.get(key))
         claim = better.get(key, Claim.OPEN)
         if key in worse:
             claim = Claim.WORSE

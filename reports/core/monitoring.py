@@ -57,7 +57,10 @@ class Course:
         """Return the two-sided sequential p-value: twice the smaller of the two sides."""
         if not self.days or not self.is_monitored:
             return 1.0
-        sides = (sequential_p(self.information, [s * z for z in self.z], shares=self.shares) for s in (1.0, -1.0))
+        sides = (
+            sequential_p(self.information, [s * z for z in self.z], shares=self.shares, is_rough=True)
+            for s in (1.0, -1.0)
+        )
         return min(1.0, 2 * min(sides))
 
 
@@ -156,6 +159,7 @@ def stopped_at(course: Course, index: int, *, alpha: float) -> Stopped | None:
         stop_look=index + 1,
         z=abs(course.z[index]),
         alpha=alpha,
+        tolerance=1e-5,
     )
     drift = abs(course.z[index]) / math.sqrt(course.information[index])
     drifts = (found.estimate, found.interval.low, found.interval.high)

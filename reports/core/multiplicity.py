@@ -40,6 +40,29 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return _in_given_order(stepped, order)
 
 
+def false_coverage_alpha(p_values: Sequence[float], *, q: float) -> float:
+    """Return the alpha at which intervals of the comparisons selected at false discovery rate `q` keep their coverage.
+
+    Source: Benjamini & Yekutieli (2005), JASA 100:71-81. Checked against: all selected, where it is `q`.
+    """
+    selected = sum(p <= q for p in benjamini_hochberg(p_values))
+    return q * max(selected, 1) / max(len(p_values), 1)
+
+
+def gatekept(families: Sequence[Sequence[float]], *, alpha: float) -> list[list[bool]]:
+    """Say which hypotheses are rejected when families are tested in order: Holm in each, the next one only if one fell.
+
+    Source: Dmitrienko & Tamhane (2007), Pharmaceutical Statistics 6:171-180 (serial gatekeeping on any rejection).
+    """
+    answers: list[list[bool]] = []
+    is_open = True
+    for family in families:
+        rejected = [is_open and p < alpha for p in holm(family)]
+        answers.append(rejected)
+        is_open = any(rejected)
+    return answers
+
+
 def _in_given_order(sorted_values: FloatArray, order: NDArray[np.intp]) -> list[float]:
     answer = np.empty(len(order))
     answer[order] = sorted_values

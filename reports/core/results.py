@@ -8,6 +8,7 @@ from enum import StrEnum
 from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.metrics import Conversion, Direction, Role
 from experiments.core.plan import PlannedMetric
+from reports.core.bayes import BayesView
 from reports.core.methods.base import Comparison, Interval, NotComputable
 from reports.core.methods.noninferiority import GuardrailResult
 from reports.core.statistics import Statistic
@@ -73,7 +74,7 @@ class VariantComparison:
     """One treatment against the control in one metric.
 
     `adjusted_p_value` is Holm's over all success metrics and treatments (of sequential p-values while the experiment runs),
-    None for metrics that no success is claimed on. `looks` are the looks so far of a running experiment.
+    Benjamini and Hochberg's for exploratory metrics, None for guardrails. `looks` are the looks so far of a running experiment.
     """
 
     variant: str
@@ -84,6 +85,7 @@ class VariantComparison:
     looks: tuple[Look, ...] = ()
     stopped: Stopped | None = None
     is_unlikely_to_win: bool = False
+    bayes: BayesView | None = None
 
 
 @dataclass(frozen=True, slots=True)

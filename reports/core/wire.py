@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports.core.analyse import Analysis
+from reports.core.bayes import BayesView
 from reports.core.decision import Verdict
 from reports.core.health import Finding
 from reports.core.methods import METHODS
@@ -176,10 +177,12 @@ def _comparison(comparison: VariantComparison) -> dict[str, Any]:
         document["not_computable"] = _blocked(result)
     else:
         document |= _compared(result)
+        document["claim"] = comparison.claim.value
+        document["is_unlikely_to_win"] = comparison.is_unlikely_to_win
         if comparison.adjusted_p_value is not None:
             document["adjusted_p_value"] = comparison.adjusted_p_value
-            document["claim"] = comparison.claim.value
-            document["is_unlikely_to_win"] = comparison.is_unlikely_to_win
+        if comparison.bayes is not None:
+            document["bayes"] = _bayes(comparison.bayes)
     if comparison.looks:
         document["looks"] = [_look(look) for look in comparison.looks]
     if comparison.stopped is not None:
@@ -210,6 +213,17 @@ def _compared(result: Comparison) -> dict[str, Any]:
         "degrees_of_freedom": result.degrees_of_freedom,
         "method": result.method,
         "method_label": _LABELS.get(result.method, result.method),
+    }
+
+
+def _bayes(view: BayesView) -> dict[str, Any]:
+    return {
+        "prior": {"a": view.prior.a, "b": view.prior.b},
+        "p_better": view.p_better,
+        "expected_loss_shipping": view.expected_loss_shipping,
+        "expected_loss_keeping": view.expected_loss_keeping,
+        "ci_low": view.difference.low,
+        "ci_high": view.difference.high,
     }
 
 

@@ -135,6 +135,18 @@ STOPPED = _object(
     description="The look that crossed its bound: stage-wise p-value, median-unbiased estimate and interval.",
 )
 
+BAYES = _object(
+    {
+        "prior": _object({"a": NUMBER, "b": NUMBER}),
+        "p_better": SHARE,
+        "expected_loss_shipping": NUMBER,
+        "expected_loss_keeping": NUMBER,
+        "ci_low": NUMBER,
+        "ci_high": NUMBER,
+    },
+    description="A second way of reading the same counts, under a Beta prior. It never enters the verdict.",
+)
+
 COMPUTED = _object(
     {
         "variant": TEXT,
@@ -153,6 +165,7 @@ COMPUTED = _object(
         "is_unlikely_to_win": TRUTH,
         "looks": _list(LOOK),
         "stopped": STOPPED,
+        "bayes": BAYES,
         "alpha": SHARE,
         "standard_error": NULLABLE_NUMBER,
         "degrees_of_freedom": NULLABLE_NUMBER,
@@ -163,10 +176,9 @@ COMPUTED = _object(
     optional=(
         "lift_not_computable",
         "adjusted_p_value",
-        "claim",
-        "is_unlikely_to_win",
         "looks",
         "stopped",
+        "bayes",
         "guardrail",
     ),
     description=(

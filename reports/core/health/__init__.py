@@ -5,6 +5,7 @@ from __future__ import annotations
 from reports.core.health.base import Finding, HealthCheck, HealthContext, Severity
 from reports.core.health.exposures import conflicting_exposures, no_exposures, several_variants
 from reports.core.health.flow import immature_visitors, silent_metrics, stale_events
+from reports.core.health.macro_alarm import macro_alarm
 from reports.core.health.sample_ratio import sample_ratio
 from reports.core.health.split import unequal_split
 
@@ -15,6 +16,7 @@ HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     conflicting_exposures,
     stale_events,
     silent_metrics,
+    macro_alarm,
     unequal_split,
     immature_visitors,
 )

@@ -9,11 +9,14 @@ import numpy as np
 from scipy import special, stats
 
 from reports.core.health.base import Finding, HealthContext, Severity
+from reports.core.sequential.eprocess import highest_log_e, split_concentration
 
+CODE = "sample_ratio"
 BLOCKS_BELOW = 0.001
 WARNS_BELOW = 0.01
 LEAST_EXPECTED = 5.0
 MOST_TABLES = 200_000
+ALARMS_AT = 100.0  # an e-value that a true split reaches in at most 1 of 100 experiments, however often one looks
 
 
 def sample_ratio_p(counts: Sequence[int], weights: Sequence[float]) -> float:
@@ -58,28 +61,33 @@ def _tables(total: int, cells: int) -> Iterator[tuple[int, ...]]:
 
 
 def sample_ratio(context: HealthContext) -> tuple[Finding, ...]:
-    """Compare the visitors per variant with the planned weights."""
-    counts, weights = context.visitors, context.weights
-    if not sum(counts):
-        return ()
-    p_value = sample_ratio_p(counts, weights)
+    """Compare the visitors per variant with the planned weights.
+
+    Chi-square now, and for an experiment that is watched an e-process over its days, which may be read at every refresh:
+    chi-square at p < .01 every day would raise a false alarm in 7 % of sound experiments.
+    """
+    counts = context.visitors
     total = sum(counts)
+    if not total:
+        return ()
+    p_value = sample_ratio_p(counts, context.weights)
+    e_value = _highest_e(context)
     evidence = {
         "p_value": p_value,
+        "e_value": e_value,
         "variants": [
             {"variant": v.key, "visitors": n, "expected": round(v.weight * total, 1)}
             for v, n in zip(context.plan.variants, counts, strict=True)
         ],
     }
-    worst = max(
-        zip(context.plan.variants, counts, strict=True),
-        key=lambda pair: abs(pair[1] / total - pair[0].weight),
+    worst, seen = max(
+        zip(context.plan.variants, counts, strict=True), key=lambda pair: abs(pair[1] / total - pair[0].weight)
     )
-    share = f"{100 * worst[1] / total:.4g} % of visitors met '{worst[0].key}' where {100 * worst[0].weight:.4g} % were planned"
-    if p_value < BLOCKS_BELOW:
+    share = f"{100 * seen / total:.4g} % of visitors met '{worst.key}' where {100 * worst.weight:.4g} % were planned"
+    if p_value < BLOCKS_BELOW or (e_value is not None and e_value >= ALARMS_AT):
         return (
             Finding(
-                "sample_ratio",
+                CODE,
                 Severity.BLOCKING,
                 "The split is broken",
                 f"{share} (p = {p_value:.2g}). Chance does not do this: some visitors of one variant are lost or counted "
@@ -90,7 +98,7 @@ def sample_ratio(context: HealthContext) -> tuple[Finding, ...]:
     if p_value < WARNS_BELOW:
         return (
             Finding(
-                "sample_ratio",
+                CODE,
                 Severity.WARNING,
                 "The split looks uneven",
                 f"{share} (p = {p_value:.2g}). This may be chance, but check how visitors are assigned and exposed.",
@@ -99,10 +107,20 @@ def sample_ratio(context: HealthContext) -> tuple[Finding, ...]:
         )
     return (
         Finding(
-            "sample_ratio",
+            CODE,
             Severity.OK,
             "The split is as planned",
             f"Visitors per variant agree with the weights (p = {p_value:.2g}).",
             evidence,
         ),
     )
+
+
+def _highest_e(context: HealthContext) -> float | None:
+    """Return the highest e-value after any day so far; None for finished data, and when the days say nothing."""
+    days = context.exposures.daily.counts
+    if context.progress.is_single_look or not days or min(context.weights) <= 0:
+        return None
+    concentration = split_concentration(sum(context.visitors))
+    _, highest = highest_log_e(days, context.weights, concentration=concentration)
+    return math.exp(min(highest, 700.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,13 @@ class Stagewise:
 
 
 def stagewise(
-    information: Sequence[float], bounds: Sequence[float], *, stop_look: int, z: float, alpha: float
+    information: Sequence[float],
+    bounds: Sequence[float],
+    *,
+    stop_look: int,
+    z: float,
+    alpha: float,
+    tolerance: float = 1e-9,
 ) -> Stagewise:
     """Return p-value, median-unbiased estimate and interval of a test that stopped at look `stop_look` (from 1) with `z`.
 
@@ -41,15 +48,18 @@ def stagewise(
     levels = [float(i) for i in check_information(information)][:stop_look]
     used = list(bounds)[:stop_look]
     root = math.sqrt(levels[-1])
-    plain = z / root
+    plain, reach = z / root, float(-special.ndtri(alpha / 2)) / root
 
     def beyond(drift: float) -> float:
         return _as_extreme(levels, used, z, drift)
 
     return Stagewise(
         p_one_sided=beyond(0.0),
-        estimate=_drift_where(beyond, 0.5, plain),
-        interval=Interval(_drift_where(beyond, alpha / 2, plain), _drift_where(beyond, 1 - alpha / 2, plain)),
+        estimate=_drift_where(beyond, 0.5, plain, tolerance),
+        interval=Interval(
+            _drift_where(beyond, alpha / 2, plain - reach, tolerance),
+            _drift_where(beyond, 1 - alpha / 2, plain + reach, tolerance),
+        ),
         repeated=Interval((z - used[-1]) / root, (z + used[-1]) / root),
     )
 
@@ -64,13 +74,17 @@ def _as_extreme(levels: Sequence[float], bounds: Sequence[float], z: float, drif
     return total + paths.probability_above(z, levels[-1], drift)
 
 
-def _drift_where(beyond: Callable[[float], float], probability: float, near: float) -> float:
-    low, high = near - 1.0, near + 1.0
+def _drift_where(beyond: Callable[[float], float], probability: float, near: float, tolerance: float) -> float:
+    low, high = near - 0.5, near + 0.5
     while beyond(low) > probability:
-        low -= 2.0
+        low, high = low - 1.0, low
     while beyond(high) < probability:
-        high += 2.0
-    return float(optimize.brentq(lambda drift: beyond(drift) - probability, low, high, xtol=1e-9))
+        low, high = high, high + 1.0
+
+    def excess(drift: float) -> float:
+        return float(special.ndtri(beyond(drift)) - special.ndtri(probability))
+
+    return float(optimize.brentq(excess, low, high, xtol=tolerance))
 
 
 def sequential_p(
@@ -79,10 +93,12 @@ def sequential_p(
     *,
     spending: str = "LD-OBF",
     shares: Sequence[float] | None = None,
+    is_rough: bool = False,
 ) -> float:
     """Return the smallest one-sided alpha whose upper bound these looks have crossed; 1 when none has.
 
-    It may be read at any look and goes into Holm's procedure like any p-value.
+    It may be read at any look and goes into Holm's procedure like any p-value. `is_rough` interpolates between fixed levels,
+    which is right to about three digits and lets many tests with the same looks share their bounds.
 
     Shapes: all sequences (looks,). Source: Liu & Anderson (2008), JASA 103:1621-1630.
     Checked against: bounds at the alpha it returns, which one look just touches.
@@ -96,12 +112,21 @@ def sequential_p(
         )
         return max(value - bound for value, bound in zip(z, bounds, strict=True))
 
-    low, high = math.log(SMALLEST_P), math.log1p(-1e-9)
-    if beyond(high) < 0:
+    levels = _LEVELS
+    if beyond(levels[-1]) < 0:
         return 1.0
-    if beyond(low) >= 0:
+    if beyond(levels[0]) >= 0:
         return SMALLEST_P
-    return math.exp(float(optimize.brentq(beyond, low, high, xtol=1e-10)))
+    index = bisect.bisect_left(levels, 0.0, key=beyond)
+    low, high = levels[index - 1], levels[index]
+    if not is_rough:
+        return math.exp(float(optimize.brentq(beyond, low, high, xtol=1e-11)))
+    below, above = beyond(low), beyond(high)
+    return math.exp(low + (high - low) * (-below / (above - below) if above > below else 1.0))
+
+
+# Logarithms of alpha, evenly spaced where p-values matter.
+_LEVELS = [math.log(SMALLEST_P) + (math.log1p(-1e-9) - math.log(SMALLEST_P)) * i / 96 for i in range(97)]
 
 
 def alphas_when_traffic_differs(
