@@ -157,6 +157,12 @@ def test_manage__malformed_variable__one_sentence_and_no_traceback(tmp_path: Pat
     assert ran.stderr == "Inkling cannot start: INKLING_PORT is 'abc'; expected a whole number from 1 to 65,535.\n"
 
 
+def test_manage__unknown_event_store__names_the_known_ones(tmp_path: Path) -> None:
+    ran = manage("check", INKLING_DATA_DIR=str(tmp_path), INKLING_EVENT_STORE="cassandra://host")
+    assert ran.returncode == 78
+    assert "INKLING_EVENT_STORE is 'cassandra://host'; expected parquet" in ran.stderr
+
+
 def test_manage__production_without_secret_and_hosts__names_both(tmp_path: Path) -> None:
     ran = manage("check", INKLING_DATA_DIR=str(tmp_path), INKLING_ENV="production")
     assert ran.returncode == 78
