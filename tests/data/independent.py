@@ -34,7 +34,8 @@ def proportions(x_t: int, n_t: int, x_c: int, n_c: int) -> Expected:
         return float(distance / np.sqrt(variance * total / (total - 1)))
 
     def likelihood(r_t: float, r_c: float) -> float:
-        return x_t * np.log(r_t) + (n_t - x_t) * np.log1p(-r_t) + x_c * np.log(r_c) + (n_c - x_c) * np.log1p(-r_c)
+        terms = x_t * np.log(r_t) + (n_t - x_t) * np.log1p(-r_t) + x_c * np.log(r_c) + (n_c - x_c) * np.log1p(-r_c)
+        return float(terms)
 
     def z_difference(d: float) -> float:
         r_c = _maximise(lambda r: likelihood(r + d, r), max(0.0, -d), min(1.0, 1 - d))

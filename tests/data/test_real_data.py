@@ -43,12 +43,14 @@ def finding(document: dict[str, Any], code: str) -> dict[str, Any]:
 
 
 def assert_equal(found: dict[str, Any], expected: Expected) -> None:
-    close = {"abs": 1e-6, "rel": 0}
-    assert found["effect"] == pytest.approx(expected.effect, **close)
-    assert (found["ci_low"], found["ci_high"]) == pytest.approx(expected.ci, **close)
-    assert found["lift"] == pytest.approx(expected.lift, **close)
-    assert (found["lift_ci_low"], found["lift_ci_high"]) == pytest.approx(expected.lift_ci, **close)
-    assert found["p_value"] == pytest.approx(expected.p_value, **close)
+    def close(value: Any) -> Any:
+        return pytest.approx(value, abs=1e-6, rel=0)
+
+    assert found["effect"] == close(expected.effect)
+    assert (found["ci_low"], found["ci_high"]) == close(expected.ci)
+    assert found["lift"] == close(expected.lift)
+    assert (found["lift_ci_low"], found["lift_ci_high"]) == close(expected.lift_ci)
+    assert found["p_value"] == close(expected.p_value)
 
 
 def test_hillstrom__imported_as_it_is__published_figures_and_independent_inference() -> None:

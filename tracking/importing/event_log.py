@@ -16,6 +16,8 @@ from tracking.importing.outgoing import SOURCE, Outgoing, event_id, exposure
 from tracking.importing.rejections import Rejection, Rejections
 from tracking.importing.sources.base import Chunk
 
+PLAIN = (str, int, float, bool)  # what JSON carries as it is
+
 
 @dataclass(frozen=True, slots=True)
 class ExperimentColumns:
@@ -170,7 +172,7 @@ def _named(names: Mapping[str, str], cells: Sequence[Any]) -> dict[str, Any]:
     if not cells:
         return {}
     return {
-        name: cell if isinstance(cell, str | int | float | bool) else str(cell)
+        name: cell if isinstance(cell, PLAIN) else str(cell)
         for name, cell in zip(names, cells, strict=True)
         if not is_empty(cell)
     }

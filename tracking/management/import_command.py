@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -151,7 +153,7 @@ class ImportCommand(BaseCommand):
         is_dry_run, site = options["dry_run"], options["site"]
         intake = _judge_only(setup, reading) if is_dry_run else _ingest(site, setup, reading)
         before = 0 if is_dry_run else event_store().count_events(site=site)
-        with self._progress("Importing", rows) as bar:
+        with self._progress("Importing", rows) as bar, fewer_collections():
             chunks = _counted(reading.source.chunks(), bar)
             deliver(events(chunks, rejections), intake, batch=BATCH, rejections=rejections, delivered=delivered)
         new = delivered.accepted
@@ -197,6 +199,19 @@ class ImportCommand(BaseCommand):
     def _progress(self, label: str, rows: int | None) -> tqdm[Any]:
         # disable=None: a bar for people only, nothing in a log file or a pipe.
         return tqdm(desc=label, total=rows, unit=" rows", unit_scale=True, disable=None)
+
+
+@contextmanager
+def fewer_collections() -> Iterator[None]:
+    """Let the garbage collector look less often: events hold no cycles, and its looking costs a fifth of an import."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def weights_of(options: dict[str, Any]) -> dict[str, float] | None:
