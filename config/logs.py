@@ -9,7 +9,10 @@ from typing import Any
 import msgspec
 
 # What every record has; whatever else it carries was given with `extra=` and belongs into the line.
-_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data", "color_message"}
+_STANDARD = set(vars(logging.makeLogRecord({}))) | {
+    *("message", "asctime", "taskName", "data", "color_message"),  # added by formatters and libraries
+    *("request", "server_time"),  # added by Django; the message names the address already
+}
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -24,9 +27,7 @@ class PlainFormatter(logging.Formatter):
     """Time, level, logger, message and extras as key=value; a traceback follows on lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        extras = "".join(
-            f" {key}={value}" for key, value in _extras(record).items() if key not in {"request", "server_time"}
-        )
+        extras = "".join(f" {key}={value}" for key, value in _extras(record).items())
         line = f"{_time(record)} {record.levelname:<7} {record.name}: {record.getMessage()}{extras}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
@@ -82,5 +83,6 @@ def logging_settings(*, as_json: bool, level: str) -> dict[str, Any]:
             "celery.beat": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
+            "celery.worker.request": {"level": "WARNING"},
         },
     }
