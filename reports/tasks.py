@@ -10,6 +10,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from experiments.services import close_due_experiments
+from reports.drawings import exposure_drawings
+from reports.models import AnalysisRun
+from reports.sections.exposures import build as build_exposures
+from reports.selectors import report_input
 from reports.services import analyse_if_due, due_experiment_ids
 
 
@@ -30,4 +34,15 @@ def analyse_experiment(experiment_id: int) -> int | None:
     # Two tasks of one process are two holders: the claim must tell them apart.
     holder = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     run = analyse_if_due(experiment_id=experiment_id, now=timezone.now(), holder=holder)
-    return run.pk if run is not None else None
+    if run is None:
+        return None
+    if run.status == AnalysisRun.Status.DONE:
+        _draw_ahead(run)
+    return run.pk
+
+
+def _draw_ahead(run: AnalysisRun) -> None:
+    """Make the drawings before somebody waits for them; a page that finds none draws them itself."""
+    view = build_exposures(report_input(run.experiment, now=timezone.now(), run=run))
+    if view is not None and view.days:
+        exposure_drawings(view)

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST
 
 from experiments.core.refusal import Refused
@@ -53,6 +54,7 @@ def report_list(request: HttpRequest) -> HttpResponse:
     return render(request, "reports/list.html", context)
 
 
+@gzip_page
 @require_GET
 @needs(READ)
 def report(request: HttpRequest, key: str) -> HttpResponse:
@@ -66,6 +68,7 @@ def report(request: HttpRequest, key: str) -> HttpResponse:
     return _page(request, found[0], run=None)
 
 
+@gzip_page
 @require_GET
 @needs(READ)
 def report_run(request: HttpRequest, key: str, run_id: int) -> HttpResponse:

@@ -15,6 +15,7 @@ from experiments import services as experiments
 from reports import services
 from reports.models import AnalysisRun
 from reports.sections import SECTIONS
+from reports.sections.base import Section
 from tests.reports import documents
 from tests.reports.factories import make_draft, make_person, make_run, make_running, make_site
 
@@ -370,3 +371,15 @@ def test_admin__runs__can_be_read_and_not_changed() -> None:
     assert client.post(f"/admin/reports/analysisrun/{run.pk}/change/", {"code_version": "x"}).status_code == 403
     assert client.get("/admin/reports/analysisrun/add/").status_code == 403
     assert client.post(f"/admin/reports/analysisrun/{run.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_recipe__a_section_of_ones_own__is_one_value_in_the_list_and_one_template(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any
+) -> None:
+    (tmp_path / "weather.html").write_text("<h2>{{ title }}</h2><p>{{ view }}</p>")
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [*settings.TEMPLATES[0]["DIRS"], tmp_path]}]
+    weather = Section("weather", "Weather", "weather.html", lambda report: f"Sunny for {report.experiment.key}.")
+    monkeypatch.setattr("reports.views.pages.SECTIONS", (*SECTIONS, weather))
+    make_run(make_running(), documents.document())
+    text = page(viewer)
+    assert "Weather" in text and "Sunny for free-shipping." in text

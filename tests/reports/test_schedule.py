@@ -11,7 +11,10 @@ from django.db import connection
 from experiments import services as experiments
 from experiments.models import Experiment
 from reports import services, tasks
+from reports.drawings import exposure_drawings
 from reports.models import AnalysisRun, AnalysisSchedule
+from reports.sections.exposures import build as build_exposures
+from reports.selectors import report_input
 from tests.reports import documents
 from tests.reports.factories import NOW, START, make_draft, make_running, make_site
 
@@ -186,6 +189,21 @@ def test_tasks__tick_after_the_planned_end__stops_the_experiment_first(monkeypat
     tasks.analyse_due()
     experiment.refresh_from_db()
     assert experiment.status == "stopped"
+
+
+@pytest.mark.django_db
+def test_tasks__analysis_done__leaves_the_drawing_ready_for_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = make_running()
+    services.due_experiment_ids(now=NOW)
+    assert tasks.analyse_experiment(experiment.pk) is not None
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr("reports.drawings._draw", refuse)
+    view = build_exposures(report_input(experiment, now=NOW))
+    assert view is not None
+    assert set(exposure_drawings(view)) == {"wide", "narrow"}
 
 
 @pytest.mark.django_db
