@@ -29,12 +29,8 @@ def test_seed_demo__empty_database__every_report_tells_its_story() -> None:
 
     runs = {run.experiment.key: run for run in AnalysisRun.objects.select_related("experiment")}
     assert {key: run.result["verdict"]["state"] for key, run in runs.items() if run.result} == VERDICTS
-    broken = {
-        key
-        for key, run in runs.items()
-        for f in run.result["health"]
-        if f["severity"] == "blocking"  # type: ignore[index]
-    }
+    results = {key: run.result or {} for key, run in runs.items()}
+    broken = {key for key, result in results.items() for f in result["health"] if f["severity"] == "blocking"}
     assert broken == {"new-landing-page"}
     assert set(Experiment.objects.filter(status="running").values_list("key", flat=True)) == {
         "urgency-countdown",

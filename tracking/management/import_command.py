@@ -32,9 +32,10 @@ from tracking.importing.sources.base import Chunk
 from tracking.importing.wishes import number_from, pairs_from
 from tracking.management.import_setup import Setup
 from tracking.selectors import event_store
-from tracking.services import ingest, take_over
+from tracking.services import compact_due, ingest, take_over
 
 BATCH = 10_000
+TAKEN_OVER_EVERY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,9 @@ class ImportCommand(BaseCommand):
         if is_dry_run:
             self.say(f"Dry run: {new:,} events would be sent, nothing was changed.")
         else:
-            self.say(self.style.SUCCESS(f"{new:,} events are new, {known:,} were there already."))
+            self.say(
+                self.style.SUCCESS(f"{new:,} events are new, {known:,} were there already (or repeat another row).")
+            )
         if rejections.total == 0:
             self.say("Nothing was left out.")
             return
@@ -229,8 +232,11 @@ def _counted(chunks: Iterable[Chunk], bar: tqdm[Any]) -> Iterator[Chunk]:
 
 
 def _ingest(site: str, setup: Setup, reading: Reading) -> Intake:
+    waiting = 0
+
     def send(events: Any) -> Judgement:
-        return ingest(
+        nonlocal waiting
+        judgement = ingest(
             site=site,
             events=events,
             sent_at=None,
@@ -238,6 +244,12 @@ def _ingest(site: str, setup: Setup, reading: Reading) -> Intake:
             retention_days=setup.retention_days,
             source=SOURCE,
         )
+        waiting += len(judgement.accepted)
+        if waiting >= TAKEN_OVER_EVERY:
+            # So that a long file does not lie on the disk twice before it is in the store.
+            compact_due()
+            waiting = 0
+        return judgement
 
     return send
 
