@@ -38,13 +38,20 @@ def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
     return tuple({c.name: c for c in columns}.values())
 
 
-def analyse(plan: AnalysisPlan, totals: VisitorTotals, exposures: ExposureCounts, *, as_of: datetime) -> Analysis:
-    """Analyse an experiment as of one moment.
+def analyse(
+    plan: AnalysisPlan,
+    totals: VisitorTotals,
+    exposures: ExposureCounts,
+    *,
+    as_of: datetime,
+    ended_at: datetime | None = None,
+) -> Analysis:
+    """Analyse an experiment as of one moment; `ended_at` is when somebody stopped it, if anybody did.
 
     Raises: KeyError when `totals` lacks a column of `columns_for(plan)`; ValueError for an `as_of` without a time zone;
     LookupError for a decision rule that does not exist.
     """
-    progress = progress_of(plan, first_exposures=totals.first_exposure, as_of=as_of)
+    progress = progress_of(plan, first_exposures=totals.first_exposure, as_of=as_of, ended_at=ended_at)
     measured = {m.metric.key: measure(m, _all_variants(plan, totals), progress) for m in plan.metrics}
     courses = _courses(plan, measured, progress)
     compared = tuple(compare_metric(plan, m, measured[m.metric.key], courses, progress) for m in plan.metrics)

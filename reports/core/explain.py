@@ -112,10 +112,17 @@ def guardrail(metric: MetricResult, result: GuardrailResult) -> str:
     margin = plain_percent(result.margin)
     word = "drop" if result.direction is Direction.INCREASE else "rise"
     if result.outcome is GuardrailOutcome.SAFE:
-        text = f"'{metric.name}' is safe: any {word} is smaller than the margin of {margin}. {ruled_out(result)}"
         if result.is_small_drop_likely:
-            text += f" A small {word} is likely all the same."
-        return text
+            return (
+                f"'{metric.name}' stays within its margin of {margin}, but a small {word} is likely: that is more than chance. "
+                f"{ruled_out(result)}"
+            )
+        if result.ruled_out:
+            return (
+                f"'{metric.name}' is safe: a {word} larger than {plain_percent(result.ruled_out)} is ruled out, and the margin "
+                f"is {margin}."
+            )
+        return f"'{metric.name}' is safe: a {word} of any size is ruled out."
     if result.outcome is GuardrailOutcome.HARM:
         return f"'{metric.name}' got worse, and that is more than chance. {ruled_out(result)}"
     text = f"'{metric.name}' is not shown to be safe within its margin of {margin}. {ruled_out(result)}"
@@ -213,6 +220,13 @@ def no_effect(variant: str, lines: Sequence[str]) -> str:
 
 def inconclusive(variants: Sequence[str]) -> str:
     return f"There are too few data to say anything about {names(variants)}, and the planned time is over: keep the control."
+
+
+def ended_early(variants: Sequence[str], progress: Progress) -> str:
+    text = f"Stopped before an answer on {names(variants)}: keep the control."
+    if progress.horizon_days is not None:
+        text += f" It ran {progress.ended_days} of {progress.horizon_days} planned days."
+    return text
 
 
 def bounds(metric: MetricResult, comparison: VariantComparison) -> str:

@@ -85,6 +85,11 @@ def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Pr
             continue
         share = 1.0 if is_final_look else min(_share(plan, progress, day, information), 1.0)
         rows.append((day, information, share, z, treatment, control))
+        if share >= 1:
+            break  # the planned amount is in: later looks are no tests any more
+    if rows and progress.is_final:
+        # Also when nothing was added on the last day: what is left of alpha is then spent on the same data.
+        rows[-1] = (*rows[-1][:2], 1.0, *rows[-1][3:])
     if not rows:
         return Course(False, (), (), (), (), (), ())
     if not has_window and progress.is_final:

@@ -30,6 +30,7 @@ class Progress:
 
     `is_single_look` marks an imported, finished experiment: it is analysed once, at a fixed horizon, whenever that is.
     `final_day` is the day of the final look, once it has come: the horizon, or the first look with the planned visitors.
+    `ended_at` is when somebody stopped the experiment.
     Units: `days` whole days since the start (0 when it is unknown); `planned_visitors` all variants together.
     """
 
@@ -41,6 +42,19 @@ class Progress:
     planned_visitors: int | None
     is_single_look: bool
     final_day: int | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def has_ended_early(self) -> bool:
+        """Whether somebody stopped it before the planned amount of data was in."""
+        return not self.is_final and self.ended_at is not None and self.as_of >= self.ended_at
+
+    @property
+    def ended_days(self) -> int:
+        """Whole days from start to stop."""
+        if self.started_at is None or self.ended_at is None:
+            return self.days
+        return max((self.ended_at - self.started_at) // ONE_DAY, 0)
 
     @property
     def is_before_first_look(self) -> bool:
@@ -72,14 +86,14 @@ class Progress:
     @property
     def next_look_at(self) -> datetime | None:
         """The next time at which the verdict may change; None when it may not any more or nobody knows."""
-        if self.is_final or self.started_at is None:
+        if self.is_final or self.has_ended_early or self.started_at is None:
             return None
         return self.started_at + max(self.days + 1, FIRST_LOOK_DAYS) * ONE_DAY
 
     @property
     def growth(self) -> float:
         """How many times the visitors of today the full sample will have; 1 at the end."""
-        if self.is_final or not self.visitors:
+        if self.is_final or self.has_ended_early or not self.visitors:
             return 1.0
         if self.planned_visitors is not None:
             return max(1.0, self.planned_visitors / self.visitors)
@@ -88,7 +102,9 @@ class Progress:
         return 1.0
 
 
-def progress_of(plan: AnalysisPlan, *, first_exposures: NDArray[np.int64], as_of: datetime) -> Progress:
+def progress_of(
+    plan: AnalysisPlan, *, first_exposures: NDArray[np.int64], as_of: datetime, ended_at: datetime | None = None
+) -> Progress:
     """Return the progress of a plan whose visitors were first exposed at these times.
 
     Shapes: (visitors,). Units: microseconds since 1970 UTC. Raises: ValueError for an `as_of` without a time zone.
@@ -105,6 +121,7 @@ def progress_of(plan: AnalysisPlan, *, first_exposures: NDArray[np.int64], as_of
         planned_visitors=plan.planned_visitors,
         is_single_look=plan.is_imported,
         final_day=_final_day(plan, first_exposures, days),
+        ended_at=None if plan.is_imported else ended_at,
     )
 
 

@@ -89,8 +89,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         VerdictState.NO_EFFECT,
-        lambda c: c.is_futile and not c.evidence.progress.is_final,
+        lambda c: c.is_futile and not c.evidence.progress.is_final and not c.evidence.progress.has_ended_early,
         lambda c: explain.unlikely(c.variant),
+    ),
+    Rule(
+        VerdictState.INCONCLUSIVE,
+        lambda c: c.evidence.progress.has_ended_early,
+        lambda c: explain.ended_early([c.variant], c.evidence.progress),
     ),
     Rule(
         VerdictState.NO_DECISION_YET,
@@ -144,9 +149,9 @@ class MetricRule:
 def _waits_for(evidence: Evidence) -> tuple[Reason, ...]:
     """Return what has to happen before any verdict; empty when a verdict is possible."""
     progress = evidence.progress
-    if progress.is_before_first_look:
+    if progress.is_before_first_look and not progress.has_ended_early:
         return (Reason("before_first_look", explain.needs_days(progress)),)
-    if progress.is_final or any(has_enough(m) for m in evidence.successes):
+    if progress.is_final or progress.has_ended_early or any(has_enough(m) for m in evidence.successes):
         return ()
     return tuple(
         Reason("too_few_conversions", explain.needs_conversions(m, LEAST_CONVERSIONS))
@@ -184,7 +189,11 @@ def _summaries(evidence: Evidence, treatments: Sequence[TreatmentVerdict]) -> li
     """Return one sentence per treatment, those that say the same of several in one."""
     joint: dict[VerdictState, Callable[[list[str]], str]] = {
         VerdictState.NO_DECISION_YET: lambda names: explain.no_decision_yet(names, evidence.progress),
-        VerdictState.INCONCLUSIVE: explain.inconclusive,
+        VerdictState.INCONCLUSIVE: lambda names: (
+            explain.ended_early(names, evidence.progress)
+            if evidence.progress.has_ended_early
+            else explain.inconclusive(names)
+        ),
     }
     texts: list[str] = []
     for treatment in treatments:
@@ -222,7 +231,7 @@ def _reasons(case: Case) -> tuple[Reason, ...]:
         if result_of is not None:
             reasons.append(Reason(_guardrail_code(result_of), explain.guardrail(metric, result_of)))
     progress = case.evidence.progress
-    if not progress.is_final:
+    if not progress.is_final and not progress.has_ended_early:
         reasons.extend(
             Reason("waits_for_horizon", explain.waits_for_horizon(m, progress))
             for m in (*case.evidence.successes, *case.evidence.guardrails)
@@ -234,7 +243,7 @@ def _reasons(case: Case) -> tuple[Reason, ...]:
 
 
 def _guardrail_code(result: GuardrailResult) -> str:
-    return f"guardrail_{result.outcome.value}"
+    return "guardrail_small_drop" if result.is_small_drop_likely else f"guardrail_{result.outcome.value}"
 
 
 def _bounds(case: Case) -> list[str]:

@@ -148,6 +148,16 @@ def test_analyse__planned_visitors_reached_early__is_the_final_look_and_spends_t
     assert [look.bound for look in looks] == pytest.approx(bounds, abs=1e-9)
 
 
+def test_analyse__nobody_new_by_the_horizon__spends_what_is_left_on_the_same_data() -> None:
+    plan = worlds.plan(worlds.metric("cart", window_hours=24), is_imported=False, horizon_days=28)
+    people = _arriving(100, 10, (0.10, 0.12))
+    looks = _run(plan, people, day=28).metrics[0].comparison_of("treatment").looks
+    assert looks[-1].day < 28
+    shares = [look.day / 28 for look in looks[:-1]] + [1.0]
+    expected = efficacy_bounds([look.information for look in looks], alpha=0.05, shares=shares)
+    assert [look.bound for look in looks] == pytest.approx(expected, abs=1e-9)
+
+
 def test_analyse__metric_without_window__decides_only_at_the_planned_end() -> None:
     plan = worlds.plan(worlds.metric("cart"), is_imported=False, horizon_days=14)
     people = _arriving(300, 14, (0.10, 0.25))
