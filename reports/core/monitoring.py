@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.core.plan import AnalysisPlan
+from reports.core.band import band
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable
@@ -126,10 +127,11 @@ def looks_of(course: Course, *, alpha: float, horizon_days: int | None) -> tuple
     """Return the looks with their efficacy bounds and, where a horizon is given, their futility bounds."""
     bounds = course.bounds(alpha)
     futility = _futility(course, bounds, alpha, horizon_days)
+    effects = band(course.treatment, course.control, bounds)
     return tuple(
-        Look(day, information, z, bound, unlikely)
-        for day, information, z, bound, unlikely in zip(
-            course.days, course.information, course.z, bounds, futility, strict=True
+        Look(day, information, z, bound, unlikely, effect, interval)
+        for day, information, z, bound, unlikely, (effect, interval) in zip(
+            course.days, course.information, course.z, bounds, futility, effects, strict=True
         )
     )
 

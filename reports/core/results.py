@@ -43,8 +43,9 @@ class Claim(StrEnum):
 class Look:
     """One look at one comparison.
 
-    `bound` is the efficacy bound of z (harm lies at its negative); `futility` the z below which a win is unlikely.
-    Units: `information` is the share of the planned data, `day` days since the start.
+    `bound` is the efficacy bound of z (harm lies at its negative); `futility` the z below which a win is unlikely; `interval`
+    the interval of the effect that holds at this look and at all others together.
+    Units: `information` is the share of the planned data, `day` days since the start, `effect` the metric's own.
     """
 
     day: int
@@ -52,6 +53,8 @@ class Look:
     z: float
     bound: float
     futility: float | None
+    effect: float
+    interval: Interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,6 +234,9 @@ def _look(look: Look) -> dict[str, Any]:
         "z": _number(look.z),
         "bound": _number(look.bound),
         "futility": None if look.futility is None else _number(look.futility),
+        "effect": _number(look.effect),
+        "ci_low": _number(look.interval.low),
+        "ci_high": _number(look.interval.high),
     }
 
 

@@ -114,10 +114,14 @@ LOOK = _object(
         "z": NULLABLE_NUMBER,
         "bound": NULLABLE_NUMBER,
         "futility": NULLABLE_NUMBER,
+        "effect": NULLABLE_NUMBER,
+        "ci_low": NULLABLE_NUMBER,
+        "ci_high": NULLABLE_NUMBER,
     },
     description=(
         "One look: `information` is the share of the planned data, `bound` the z that claims a difference (null: none can yet), "
-        "`futility` the z below which a win is unlikely."
+        "`futility` the z below which a win is unlikely; effect and limits hold at this look and all others together (null: "
+        "without limit)."
     ),
 )
 

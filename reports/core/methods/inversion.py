@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 
@@ -59,13 +59,14 @@ def falling_root(falling: Callable[[FloatArray], FloatArray], low: FloatArray, h
 
 
 def inverted_limits(
-    statistic: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray, critical: float
+    statistic: Callable[[FloatArray], FloatArray], low: FloatArray, high: FloatArray, critical: ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and the highest value between `low` and `high` at which a falling statistic is within +-`critical`.
 
-    Shapes: `low` and `high` have one shape; the statistic is asked for arrays with two of them stacked in front.
+    Shapes: `low`, `high` and `critical` broadcast to one shape; the statistic is asked for arrays with two of them stacked
+    in front.
     """
-    target = np.array([critical, -critical]).reshape((2,) + (1,) * np.ndim(low))
+    target = np.stack([np.broadcast_to(c, np.shape(low)) for c in (np.asarray(critical), -np.asarray(critical))])
     stacked = np.broadcast_to(low, (2, *np.shape(low))), np.broadcast_to(high, (2, *np.shape(high)))
     limits = falling_root(lambda point: statistic(point) - target, *stacked)
     return limits[0], limits[1]

@@ -168,7 +168,7 @@ def ratio_statistic(x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLi
 
 
 def mid_p_difference_limits(
-    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: float
+    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
     """Return the lowest and the highest difference that is not rejected at `critical`.
 
@@ -179,7 +179,7 @@ def mid_p_difference_limits(
 
 
 def mid_p_ratio_limits(
-    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: float
+    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
     """Return the lowest (may be 0) and the highest (may be infinite) ratio that is not rejected at `critical`.
 

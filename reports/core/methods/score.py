@@ -135,7 +135,7 @@ def z_ratio(
 
 
 def difference_limits(
-    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: float, corrected: bool = True
+    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: ArrayLike, corrected: bool = True
 ) -> tuple[FloatArray, FloatArray]:
     """Return the differences that the score test just does not reject at `critical`: low and high.
 
@@ -149,7 +149,7 @@ def difference_limits(
 
 
 def ratio_limits(
-    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: float, corrected: bool = True
+    x_t: ArrayLike, n_t: ArrayLike, x_c: ArrayLike, n_c: ArrayLike, *, critical: ArrayLike, corrected: bool = True
 ) -> tuple[FloatArray, FloatArray]:
     """Return the ratios that the score test just does not reject at `critical`: low (may be 0) and high (may be infinite).
 

@@ -158,6 +158,25 @@ def test_analyse__nobody_new_by_the_horizon__spends_what_is_left_on_the_same_dat
     assert [look.bound for look in looks] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("shares", [(0.10, 0.15), (0.01, 0.03)])
+def test_looks__band__equals_each_look_compared_alone_at_the_level_of_its_bound(shares: tuple[float, float]) -> None:
+    plan = worlds.plan(
+        worlds.metric("cart", window_hours=24),
+        weights={"control": 0.5, "treatment": 0.5},
+        is_imported=False,
+        horizon_days=14,
+    )
+    people = _arriving(100, 14, shares)
+    for day in (8, 11, 14):
+        metric = _run(plan, people, day=day).metrics[0]
+        look, result = metric.comparison_of("treatment").looks[-1], metric.comparison_of("treatment").result
+        assert isinstance(result, Comparison)
+        assert look.effect == pytest.approx(result.effect)
+        assert (look.interval.low, look.interval.high) == pytest.approx(
+            (result.interval.low, result.interval.high), abs=1e-9
+        )
+
+
 def test_analyse__metric_without_window__decides_only_at_the_planned_end() -> None:
     plan = worlds.plan(worlds.metric("cart"), is_imported=False, horizon_days=14)
     people = _arriving(300, 14, (0.10, 0.25))
