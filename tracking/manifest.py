@@ -26,9 +26,9 @@ _NAMES_PER_QUERY = 500
 
 
 class DatabaseManifest:
-    def __init__(self, *, clock: Callable[[], float] = time.time, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, lease_seconds: float | None = None) -> None:
         self._clock = clock
-        self._lease_seconds = lease_seconds
+        self._lease_seconds = LEASE_SECONDS if lease_seconds is None else lease_seconds
 
     def files(self, *, site: str | None = None, days: Collection[int] | None = None) -> list[FileEntry]:
         rows = EventFile.objects.all()
