@@ -37,7 +37,7 @@ install:
 	    $$found -m venv --clear .venv; \
 	fi; \
 	echo "Installing the pinned requirements into .venv."; \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt || { \
+	$(PYTHON) -m pip install --quiet --no-compile --disable-pip-version-check -r requirements-dev.txt || { \
 	    echo "The packages could not be installed. The first installation needs the network; later ones do not." >&2; \
 	    exit 1; \
 	}; \
