@@ -11,6 +11,9 @@ PYTHON = .venv/bin/python
 STAMP = .venv/installed-requirements.txt
 REQUIREMENTS = requirements.txt requirements-dev.txt
 ARGS =
+# Tests run in this many processes; JOBS=0 runs them in one, which a debugger needs.
+JOBS = 2
+PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 
 # What production would set, so that its checks run with every change.
 PRODUCTION = INKLING_ENV=production INKLING_ALLOWED_HOSTS=inkling.example.com \
@@ -57,10 +60,10 @@ lint: install
 
 # The database tests run twice: on SQLite with all others, then on PostgreSQL where one answers (it must when CI=true).
 test: lint
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 	@if url=$$($(PYTHON) -m tests.services postgres); then \
 	    echo "Once more on PostgreSQL: the database tests"; \
-	    DATABASE_URL=$$url $(PYTHON) -m pytest -m "database and not browser and not processes" $(ARGS) || [ $$? = 5 ]; \
+	    DATABASE_URL=$$url $(PYTEST) -m "database and not browser and not processes" $(ARGS) || [ $$? = 5 ]; \
 	elif [ -n "$$CI" ]; then \
 	    exit 1; \
 	else \

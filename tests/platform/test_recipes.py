@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 PROJECT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.xdist_group("recipes")
 RECIPES = PROJECT / "tests" / "platform" / "recipes"
 
 # What to write, where it goes, the list's file, the list's first line, and the line put under it with its import.

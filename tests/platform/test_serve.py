@@ -21,7 +21,8 @@ import pytest
 from tests.platform.processes import PROJECT, free_port, marked_processes, running, wait_until, with_signal
 from tests.platform.test_broker import instance
 
-pytestmark = pytest.mark.processes
+# In one process: they share an instance, and the first test finds it empty.
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("serve")]
 
 
 @pytest.fixture(scope="module")
