@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.core.metrics import Direction
+from experiments.core.metrics import Direction, Role
 from experiments.core.plan import PlannedMetric
 
 
@@ -25,6 +25,10 @@ OPEN = Outcome("Not clear", "open", "ring")
 SMALL_DROP = Outcome("Within margin, small drop", "worse", "down")
 NOT_TRUSTED = Outcome("Not to be trusted", "open", "ring")
 UNLIKELY = Outcome("Unlikely to win", "open", "ring")
+# An exploratory metric claims nothing: what stands out there is a hint for the next experiment.
+HINT_BETTER = Outcome("Hint: better", "open", "up")
+HINT_WORSE = Outcome("Hint: worse", "open", "down")
+HINT_RATE = 0.10
 # What may be claimed of a success metric, all looks and tests taken into account.
 CLAIMS: dict[str, Outcome] = {"better": BETTER, "worse": WORSE, "open": OPEN}
 # The four outcomes of a guardrail, as the analysis names them.
@@ -43,13 +47,30 @@ def outcome_of(comparison: Mapping[str, Any], planned: PlannedMetric | None) -> 
         if guardrail.get("is_small_drop_likely"):
             return SMALL_DROP
         return GUARDRAIL[str(guardrail["outcome"])]
+    if planned is not None and planned.role is Role.EXPLORATORY:
+        return _hint(comparison, planned)
     claim = comparison.get("claim")
     if claim in CLAIMS:
         return UNLIKELY if claim == "open" and comparison.get("is_unlikely_to_win") else CLAIMS[claim]
+    side = _side_of_zero(comparison, planned)
+    return OPEN if side == 0 else BETTER if side > 0 else WORSE
+
+
+def _hint(comparison: Mapping[str, Any], planned: PlannedMetric) -> Outcome:
+    """A hint needs an interval clear of zero and a false-discovery rate, over all exploratory metrics, of 10 % at most."""
+    adjusted = comparison.get("adjusted_p_value")
+    side = _side_of_zero(comparison, planned)
+    if side == 0 or adjusted is None or adjusted > HINT_RATE:
+        return OPEN
+    return HINT_BETTER if side > 0 else HINT_WORSE
+
+
+def _side_of_zero(comparison: Mapping[str, Any], planned: PlannedMetric | None) -> int:
+    """Return 1 where the whole interval is an improvement, -1 where all of it is a loss, else 0."""
     low, high = comparison.get("ci_low"), comparison.get("ci_high")
-    wants_more = planned is None or planned.metric.direction is Direction.INCREASE
+    sign = 1 if planned is None or planned.metric.direction is Direction.INCREASE else -1
     if low is not None and low > 0:
-        return BETTER if wants_more else WORSE
+        return sign
     if high is not None and high < 0:
-        return WORSE if wants_more else BETTER
-    return OPEN
+        return -sign
+    return 0

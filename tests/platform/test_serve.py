@@ -166,3 +166,17 @@ def logs_in(address: str, name: str, password: str) -> bool:
     )
     with browser.open(address, form.encode(), timeout=20):
         return any(cookie.name == "sessionid" for cookie in jar)
+
+
+def test_serve__database_without_tables__says_what_to_run(folder: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "manage.py", "serve"],
+        cwd=PROJECT,
+        env=instance(folder / "new", INKLING_PORT=str(free_port())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "manage.py migrate" in ran.stderr
+    assert "Traceback" not in ran.stderr

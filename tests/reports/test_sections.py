@@ -378,3 +378,22 @@ def test_sections__no_answer_yet__show_nothing_invented() -> None:
     assert build_health(empty) is None
     assert build_exposures(empty) is None
     assert build_headline(empty).look.state == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "adjusted", "word"),
+    [
+        (0.01, 0.02, 0.001, "Hint: better"),
+        (-0.02, -0.01, 0.001, "Hint: worse"),
+        (0.01, 0.02, 0.30, "Not clear"),
+        (-0.01, 0.02, 0.001, "Not clear"),
+        (0.01, 0.02, None, "Not clear"),
+    ],
+)
+def test_outcome__exploratory_metric__is_a_hint_at_most(
+    low: float, high: float, adjusted: float | None, word: str
+) -> None:
+    definition = MetricDefinition("m", "M", Conversion.MILESTONE, "conversion", "m")
+    comparison = {"ci_low": low, "ci_high": high, "adjusted_p_value": adjusted, "claim": "open"}
+    outcome = outcome_of(comparison, PlannedMetric(definition, Role.EXPLORATORY))
+    assert (outcome.word, outcome.tone) == (word, "open")

@@ -37,7 +37,13 @@ class Command(BaseCommand):
         if "web" in names:
             demand_free_port(settings.HOST, settings.PORT)
         if options["bootstrap"]:
-            self._bootstrap()
+            if status := self._run("bootstrap"):
+                raise SystemExit(status)
+        elif self._run("migrate", "--check", is_silent=True):
+            raise CommandError(
+                "The database lacks tables that this version needs. Run .venv/bin/python manage.py migrate, "
+                "or let serve --bootstrap prepare everything."
+            )
 
         metrics = settings.DATA_DIR / "metrics"
         metrics.mkdir(exist_ok=True)
@@ -55,15 +61,19 @@ class Command(BaseCommand):
         if status:
             raise SystemExit(status)
 
-    def _bootstrap(self) -> None:
-        """Prepare in a process of its own, whose memory ends with it."""
-        command = [sys.executable, "manage.py", "bootstrap"]
+    def _run(self, *command: str, is_silent: bool = False) -> int:
+        """Run another command in a process of its own, whose memory ends with it; return its exit status."""
+        output = subprocess.DEVNULL if is_silent else None
         try:
-            prepared = subprocess.run(command, cwd=settings.BASE_DIR, check=False)
+            return subprocess.run(
+                [sys.executable, "manage.py", *command],
+                cwd=settings.BASE_DIR,
+                check=False,
+                stdout=output,
+                stderr=output,
+            ).returncode
         except KeyboardInterrupt:
             raise SystemExit(130) from None
-        if prepared.returncode:
-            raise SystemExit(prepared.returncode)
 
     def _say(self, line: str) -> None:
         self.stderr.write(line)
