@@ -58,7 +58,7 @@ class Scenario:
     shows: Callable[[Analysis], bool]
     expected: float
     is_upper_limit: bool = False
-    quick: int = 30
+    quick: int = 20
 
     def replicate(self, rng: np.random.Generator, variant: np.ndarray, when: np.ndarray) -> bool:
         key = self.plan.metrics[0].metric.key
@@ -169,7 +169,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         bernoulli(0.05, 0.0622),
         claims_better,
         0.78,
-        quick=12,
+        quick=10,
     ),
     Scenario(
         "variant that only converts sooner",

@@ -1,4 +1,4 @@
-"""The analysis as the public JSON document (schema 1), and as rows for a spreadsheet.
+"""The analysis as the public JSON document (schema 1).
 
 Numbers are JSON numbers or null, never NaN or infinity. A limit that is infinite is null and its name stands in the
 sibling list `unbounded`; a limit that could not be computed is null and a sibling `..._not_computable` says why.
@@ -18,37 +18,15 @@ from reports.core.methods import METHODS
 from reports.core.methods.base import Comparison, Lift, NotComputable
 from reports.core.methods.noninferiority import GuardrailResult
 from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
+from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic
 from tracking.core.totals import ExposureCounts
+
+__all__ = ["CSV_COLUMNS", "SCHEMA", "to_csv_rows", "to_document"]
 
 SCHEMA = 1
 
 _LABELS = {method.key: method.label for method in METHODS}
-
-CSV_COLUMNS = (
-    "experiment",
-    "as_of",
-    "metric",
-    "role",
-    "conversion",
-    "kind",
-    "variant",
-    "is_control",
-    "visitors",
-    "converted",
-    "total",
-    "value",
-    "effect",
-    "ci_low",
-    "ci_high",
-    "lift",
-    "lift_ci_low",
-    "lift_ci_high",
-    "p_value",
-    "method",
-    "guardrail",
-    "not_computable",
-)
 
 
 def to_document(analysis: Analysis) -> dict[str, Any]:
@@ -295,25 +273,3 @@ def _json_safe(value: Any) -> Any:
     if isinstance(value, float):
         return _number(value)
     return value
-
-
-def to_csv_rows(document: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the document as rows, the header first, then one row per metric and variant."""
-    controls = {v["key"]: v["is_control"] for v in document["variants"]}
-    rows: list[list[Any]] = [list(CSV_COLUMNS)]
-    for metric in document["metrics"]:
-        compared = {c["variant"]: c for c in metric["comparisons"]}
-        for value in metric["values"]:
-            comparison = compared.get(value["variant"], {})
-            row = {
-                **{k: document[k] for k in ("experiment", "as_of")},
-                "metric": metric["key"],
-                **{k: metric[k] for k in ("role", "conversion", "kind")},
-                **{k: value.get(k) for k in ("variant", "visitors", "converted", "total", "value")},
-                "is_control": controls.get(value["variant"]),
-                **{k: comparison.get(k) for k in CSV_COLUMNS[12:20]},
-                "guardrail": (comparison.get("guardrail") or {}).get("outcome"),
-                "not_computable": (comparison.get("not_computable") or {}).get("code"),
-            }
-            rows.append([row[name] for name in CSV_COLUMNS])
-    return rows
