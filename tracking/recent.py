@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tracking.core.events import Event
-from tracking.core.timestamps import day_number
-
 _GENERATION = 20_000
 
 
@@ -23,10 +20,10 @@ class RecentIds:
     def has(self, key: tuple[str, int, str]) -> bool:
         return key in self._newer or key in self._older
 
-    def add(self, site: str, events: Iterable[Event]) -> None:
-        """Remember events that are durable; one that is not must be free to come again."""
+    def add(self, site: str, ids: Iterable[tuple[int, str]]) -> None:
+        """Remember (day number, id) of events that are durable; one that is not must be free to come again."""
         # Two threads that turn the generations at once forget a little early, which costs nothing but a second look.
-        self._newer.update((site, day_number(event.time), event.event_id) for event in events)
+        self._newer.update([(site, *one) for one in ids])
         if len(self._newer) > _GENERATION:
             self._older, self._newer = self._newer, set()
 

@@ -20,7 +20,7 @@ _CHUNK = 1024 * 1024
 _NAMELESS_GRACE_SECONDS = 60
 
 
-class Line(Event, frozen=True, kw_only=True, omit_defaults=True):
+class Line(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of a segment: an event and its site."""
 
     site: str

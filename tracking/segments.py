@@ -29,6 +29,8 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_AGE_SECONDS = 5.0
 
 _encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
+_COMMA = ord(",")
 _sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -46,8 +48,15 @@ class IntakeUnavailable(ApiError):
 
 def encode_lines(site: str, events: Iterable[Event]) -> bytes:
     """Return the segment lines of these events: each is the event's JSON object with `site` as its first member."""
-    head = b'{"site":' + _encode(site) + b","
-    return b"".join([head + _encode(event)[1:] + b"\n" for event in events])
+    head = b'{"site":' + _encode(site)
+    lines = bytearray()
+    for event in events:
+        lines += head
+        joint = len(lines)
+        _encode_into(event, lines, -1)
+        lines[joint] = _COMMA  # the event's own opening brace
+        lines += b"\n"
+    return bytes(lines)
 
 
 @dataclass(frozen=True, slots=True)

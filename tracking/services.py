@@ -54,7 +54,7 @@ def ingest(
     )
     if judgement.accepted:
         writer_for(events_root()).append(encode_lines(site, judgement.accepted))
-        _recent.add(site, judgement.accepted)
+        _recent.add(site, judgement.ids)
     return judgement
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from experiments.core.refusal import Refused
 from experiments.selectors import live
 from experiments.selectors.experiments import experiment_by_key
 from tracking import services
-from tracking.core.intake import Judgement
+from tracking.core.intake import Incoming, Judgement
 from tracking.selectors import event_store
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -24,11 +25,18 @@ _EXAMPLE = 'Send {"events": [{"name": "purchase", "visitor_id": "v1"}]}.'
 
 
 class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    events: list[Incoming]
+    sent_at: str | int | float | None = None
+
+
+class _LooseBatch(msgspec.Struct, forbid_unknown_fields=True):
     events: list[msgspec.Raw]
     sent_at: str | int | float | None = None
 
 
 _decode = msgspec.json.Decoder(_Batch).decode
+_decode_loosely = msgspec.json.Decoder(_LooseBatch).decode
+_Unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def handle_events(request: ClientRequest, *, now_us: int) -> Reply:
@@ -90,13 +98,7 @@ def read_batch(body: bytes) -> tuple[list[Any], str | int | float | None]:
 
     Raises: ApiError 400 for what is not a batch, 413 for one with too many events.
     """
-    try:
-        batch = _decode(body)
-        events: list[Any] = batch.events
-        sent_at = batch.sent_at
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # The quick reader gives up on a whole batch for one bad number or half a character; the patient one does not.
-        events, sent_at = _read_patiently(body)
+    events, sent_at = _read(body)
     if len(events) > MAX_EVENTS:
         raise ApiError(
             413,
@@ -105,6 +107,18 @@ def read_batch(body: bytes) -> tuple[list[Any], str | int | float | None]:
             "Send them in several requests.",
         )
     return events, sent_at
+
+
+def _read(body: bytes) -> tuple[list[Any], Any]:
+    """Read all events at once when every type is right; else each for itself; else with a reader that takes anything."""
+    with suppress(*_Unreadable):
+        batch = _decode(body)
+        return batch.events, batch.sent_at
+    with suppress(*_Unreadable):
+        loose = _decode_loosely(body)
+        return loose.events, loose.sent_at
+    # Half a character or a NaN anywhere stops both; it shall cost only the event that holds it.
+    return _read_patiently(body)
 
 
 def _read_patiently(body: bytes) -> tuple[list[Any], Any]:

@@ -10,7 +10,7 @@ EXPOSURE = "$exposure"
 ALIAS = "$alias"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One accepted event.
 
     Units: `time` (when it happened, after clock-skew correction) and `received` (when it arrived) in microseconds since

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import Any
+from math import isfinite
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -27,17 +27,18 @@ from tracking.core.timestamps import DAY_US, SECOND_US, day_number, iso_day, par
 
 RESERVED = frozenset({EXPOSURE, ALIAS})
 
-# JSON numbers such as 1e15 take up to six times their length once they are written out.
-_SURELY_SMALL = MAX_PROPERTIES_BYTES // 6
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a batch; `duplicates` were seen before and change nothing."""
+    """What became of a batch; `duplicates` were seen before and change nothing.
+
+    `ids` are the (day number, id) of accepted events whose id the sender chose, and which can therefore come again.
+    """
 
     accepted: tuple[Event, ...]
     duplicates: int
     rejected: tuple[Rejection, ...]
+    ids: frozenset[tuple[int, str]] = frozenset()
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -47,7 +48,7 @@ class Judgement:
         }
 
 
-class Incoming(msgspec.Struct, forbid_unknown_fields=True):
+class Incoming(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An event as a client sends it, its types checked and nothing else."""
 
     name: str | None = None
@@ -76,11 +77,11 @@ def judge(
 ) -> Judgement:
     """Judge events one by one.
 
-    `events` are JSON texts (`msgspec.Raw`), dicts of the same shape, or `Event`s whose time is already known. An event
-    without an id gets `id_prefix` plus its place in the batch, so the prefix must be new for every batch. The sender's
-    clock is corrected: every sent timestamp moves by `now_us - sent_at_us`. An event is a duplicate when the batch holds
-    its id for the same UTC day before it, or `already_seen` holds that (day number, id); the exact check against
-    everything stored is made when events enter the store.
+    `events` are `Incoming`s, JSON texts of them (`msgspec.Raw`), dicts of the same shape, or `Event`s whose time is known
+    already. An event without an id gets `id_prefix` plus its place in the batch, so the prefix must be new for every
+    batch. The sender's clock is corrected: every sent timestamp moves by `now_us - sent_at_us`. An event is a duplicate
+    when the batch holds its id for the same UTC day before it, or `already_seen` holds that (day number, id); the exact
+    check against everything stored is made when events enter the store.
 
     Units: times in microseconds since 1970 UTC; `retention_days=None` takes events of any age.
     """
@@ -94,10 +95,12 @@ def judge(
     for index, raw in enumerate(events):
         try:
             if isinstance(raw, Event):
-                event = raw
+                event, has_own_id = raw, True
                 _check_event(event)
             else:
-                event = _read(raw, now_us, skew, f"{id_prefix}{index:x}", source)
+                incoming = raw if isinstance(raw, Incoming) else _incoming(raw)
+                has_own_id = incoming.event_id is not None
+                event = _event(incoming, now_us, skew, f"{id_prefix}{index:x}", source)
             time = event.time
             if time > latest:
                 raise Refusal("event_in_future", Plain(_ahead(time - now_us)))
@@ -106,39 +109,42 @@ def judge(
         except Refusal as refusal:
             rejected.append(refusal.rejection(index))
             continue
-        key = (time // DAY_US, event.event_id)
-        if key in here or key in already_seen:
-            duplicates += 1
-            continue
-        here.add(key)
+        if has_own_id:
+            key = (time // DAY_US, event.event_id)
+            if key in here or key in already_seen:
+                duplicates += 1
+                continue
+            here.add(key)
         accepted.append(event)
-    return Judgement(tuple(accepted), duplicates, tuple(rejected))
+    return Judgement(tuple(accepted), duplicates, tuple(rejected), frozenset(here))
 
 
-def _read(raw: object, now_us: int, skew: int, fresh_id: str, source: str) -> Event:
-    size = None
-    if isinstance(raw, msgspec.Raw):
-        text = memoryview(raw)
-        try:
-            incoming = _decode(text)
-            size = len(text)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # The quick reader says no without our codes; the patient one says why, and takes what it can.
-            incoming = _typed(_parse(bytes(text)))
-        else:
-            nested = bytes(text)
-            if nested.count(b"{") + nested.count(b"[") > MAX_DEPTH:
-                _check_tree("properties", incoming.properties)
-                _check_tree("context", incoming.context)
-    else:
-        incoming = _typed(raw)
+def _incoming(raw: object) -> Incoming:
+    if not isinstance(raw, msgspec.Raw):
+        return _typed(raw)
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The quick reader says no without our codes; the patient one says why, and takes what it can.
+        return _typed(_parse(bytes(raw)))
+
+
+def _event(incoming: Incoming, now_us: int, skew: int, fresh_id: str, source: str) -> Event:
     properties, context = incoming.properties or {}, incoming.context or {}
-    if size is None or size > _SURELY_SMALL:
+    if properties and not _is_small_and_flat(properties):
+        _check_tree("properties", properties)
         _check_size("properties", properties)
+    if context and not _is_small_and_flat(context):
+        _check_tree("context", context)
         _check_size("context", context)
-    name, visitor_id = _check_name(incoming.name), _check_visitor(incoming.visitor_id)
+    name = incoming.name if _is_plain(incoming.name, MAX_NAME) else _check_name(incoming.name)
+    visitor_id = incoming.visitor_id
+    if not _is_plain(visitor_id, MAX_VISITOR_ID):
+        visitor_id = _check_visitor(visitor_id)
+    session_id = incoming.session_id or ""
+    if session_id and not _is_plain(session_id, MAX_SESSION_ID):
+        session_id = _check_session(session_id)
     event_id = fresh_id if incoming.event_id is None else _check_event_id(incoming.event_id)
-    session_id = _check_session(incoming.session_id or "")
     if incoming.timestamp is None:
         time = now_us
     else:
@@ -146,9 +152,10 @@ def _read(raw: object, now_us: int, skew: int, fresh_id: str, source: str) -> Ev
             time = parse_time(incoming.timestamp) + skew
         except (ValueError, OverflowError):
             raise Refusal("timestamp_malformed", incoming.timestamp) from None
-    if incoming.value is not None and not math.isfinite(incoming.value):
-        raise Refusal("value_not_a_number", incoming.value)
-    if name in RESERVED:
+    value = incoming.value
+    if value is not None and not isfinite(value):
+        raise Refusal("value_not_a_number", value)
+    if name[0] == "$":
         _check_reserved(name, visitor_id, properties)
     return Event(
         event_id=event_id,
@@ -157,11 +164,30 @@ def _read(raw: object, now_us: int, skew: int, fresh_id: str, source: str) -> Ev
         time=time,
         received=now_us,
         session_id=session_id,
-        value=incoming.value,
+        value=value,
         properties=properties,
         context=context,
         source=source,
     )
+
+
+def _is_plain(text: str | None, longest: int) -> TypeGuard[str]:
+    """Tell quickly that a text is within every rule; most are. False means that it must be looked at closely."""
+    return text is not None and text[:1] not in " $" and len(text) <= longest and text.isprintable()
+
+
+def _is_small_and_flat(tree: dict[str, Any]) -> bool:
+    """Tell quickly that a tree is within every limit; most are. False means that it must be looked at closely."""
+    size = 0
+    for key, value in tree.items():
+        kind = type(value)
+        if kind is str:
+            size += len(key) + len(value)
+        elif kind is float or kind is bool or value is None or (kind is int and -(2**63) < value < 2**63):
+            size += len(key) + 8
+        else:
+            return False
+    return size * 6 < MAX_PROPERTIES_BYTES  # no character takes more than six bytes of JSON
 
 
 def _check_event(event: Event) -> None:
@@ -185,7 +211,7 @@ def _check_event(event: Event) -> None:
         _check_size("properties", event.properties)
     if event.context:
         _check_size("context", event.context)
-    if event.value is not None and not math.isfinite(event.value):
+    if event.value is not None and not isfinite(event.value):
         raise Refusal("value_not_a_number", event.value)
     if event.name in RESERVED:
         _check_reserved(event.name, event.visitor_id, event.properties)
@@ -244,7 +270,7 @@ def _check_tree(field: str, tree: object, depth: int = 1) -> None:
         if not _is_well_formed(tree):
             raise Refusal("properties_malformed", tree, field)
     elif isinstance(tree, int | float):
-        if not (isinstance(tree, int) or math.isfinite(tree)):
+        if not (isinstance(tree, int) or isfinite(tree)):
             raise Refusal("properties_malformed", tree, field)
     elif isinstance(tree, dict | list | tuple):
         if depth > MAX_DEPTH:
