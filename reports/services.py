@@ -104,7 +104,7 @@ def _compute(experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> dic
     store = event_store()
     exposures = store.exposure_counts(request)
     totals = store.visitor_totals(request)
-    return to_document(analyse(plan, totals, exposures, as_of=as_of))
+    return to_document(analyse(plan, totals, exposures, as_of=as_of, ended_at=experiment.ended_at))
 
 
 def _describe(problem: Exception) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
@@ -118,8 +118,9 @@ class AnalysisPlan:
         return cls(**values)
 
     def hash(self) -> str:
-        """Return the sha256 of the canonical document, in hex."""
-        document = _canonical(self.to_document())
+        """Return the sha256 of what was frozen, in hex; metrics added after the start leave it as it was."""
+        frozen = replace(self, metrics=tuple(m for m in self.metrics if not m.added_after_start))
+        document = _canonical(frozen.to_document())
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
