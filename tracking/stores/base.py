@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from tracking.core.events import Event
+from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.totals import (
     DailyExposures,
     EventNameSummary,
@@ -14,7 +15,16 @@ from tracking.core.totals import (
     VisitorTotals,
 )
 
-__all__ = ["DailyExposures", "EventNameSummary", "EventStore", "ExposureCounts", "TotalsRequest", "VisitorTotals"]
+__all__ = [
+    "DailyExposures",
+    "EventNameSummary",
+    "EventStore",
+    "ExposureCounts",
+    "HistoryRequest",
+    "TotalsRequest",
+    "VisitorHistory",
+    "VisitorTotals",
+]
 
 
 class EventStore(Protocol):
@@ -65,6 +75,15 @@ class EventStore(Protocol):
         First means earliest time, then smallest variant key, among the exposures that `exposure_counts` counts. A visitor
         without events has 0 in COUNT and SUM columns and NaN in FIRST_HOURS. In SUM an event without a value adds 0, and
         so does a `value_property` that is no number. Windows are rounded to whole microseconds by `hours_to_us`.
+        """
+        ...
+
+    def visitor_history(self, request: HistoryRequest) -> VisitorHistory:
+        """Return one row per visitor with a visit in the period, whether or not any experiment met the visitor.
+
+        A visit begins with any event but `$alias`, or with the request's `entry` event; the first one in the period counts,
+        whatever was before. Columns are those of `visitor_totals`, counted from the time first seen instead of from an
+        exposure.
         """
         ...
 

@@ -13,6 +13,7 @@ import numpy as np
 from experiments.core.metrics import Aggregate, Column, Comparator, PropertyTest
 from tracking.core.days import local_date
 from tracking.core.events import ALIAS, EXPOSURE, Event
+from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.identity import Identities, Link, resolve
 from tracking.core.timestamps import HOUR_US, day_from_iso, day_number, hours_to_us
 from tracking.core.totals import DailyExposures, EventNameSummary, ExposureCounts, TotalsRequest, VisitorTotals
@@ -83,10 +84,7 @@ class MemoryStore:
         firsts = {
             who: first for who, met in exposures.items() if (first := _first(met, set(request.variants))) is not None
         }
-        events: dict[str, list[Event]] = defaultdict(list)
-        for one in self._of(request.site):
-            if one.time <= request.as_of:
-                events[identities.of(one.visitor_id)].append(one)
+        events = self._by_visitor(request.site, identities, request.as_of)
         return VisitorTotals(
             variants=request.variants,
             variant=np.array([request.variants.index(variant) for _, variant in firsts.values()], dtype=np.int8),
@@ -94,6 +92,28 @@ class MemoryStore:
             columns={
                 column.name: np.array(
                     [_number(column, events[who], first) for who, (first, _) in firsts.items()], dtype=np.float64
+                )
+                for column in request.columns
+            },
+        )
+
+    def visitor_history(self, request: HistoryRequest) -> VisitorHistory:
+        events = self._by_visitor(request.site, self._identities(request.site, request.as_of), request.as_of)
+        visits = {
+            who: [
+                one.time
+                for one in theirs
+                if request.since <= one.time < request.until
+                and (one.name != ALIAS if request.entry is None else one.name == request.entry)
+            ]
+            for who, theirs in events.items()
+        }
+        firsts = {who: min(times) for who, times in visits.items() if times}
+        return VisitorHistory(
+            first_seen=np.array(list(firsts.values()), dtype=np.int64),
+            columns={
+                column.name: np.array(
+                    [_number(column, events[who], first) for who, first in firsts.items()], dtype=np.float64
                 )
                 for column in request.columns
             },
@@ -136,6 +156,13 @@ class MemoryStore:
 
     def _of(self, site: str) -> Iterator[Event]:
         return (event for key, event in self._events.items() if key[0] == site)
+
+    def _by_visitor(self, site: str, identities: Identities, as_of: int) -> dict[str, list[Event]]:
+        events: dict[str, list[Event]] = defaultdict(list)
+        for one in self._of(site):
+            if one.time <= as_of:
+                events[identities.of(one.visitor_id)].append(one)
+        return events
 
     def _identities(self, site: str, as_of: int | None = None) -> Identities:
         return resolve(

@@ -14,11 +14,12 @@ import numpy as np
 
 from tracking.core.days import daily_counts
 from tracking.core.events import ALIAS, EXPOSURE, Event
+from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.timestamps import day_from_iso
 from tracking.core.totals import EventNameSummary, ExposureCounts, TotalsRequest, VisitorTotals
 from tracking.sealing import seal_orphans, waiting_segments
 from tracking.segments import Folders, encode_lines, writer_for
-from tracking.stores import totals_sql
+from tracking.stores import history_sql, totals_sql
 from tracking.stores.columns import read_files_sql, visitor_hash
 from tracking.stores.compaction import CompactionSummary, Compactor
 from tracking.stores.duck import scalar, session, text
@@ -97,6 +98,9 @@ class ParquetStore:
 
     def visitor_totals(self, request: TotalsRequest) -> VisitorTotals:
         return self._read(request.site, lambda snapshot: totals_sql.visitor_totals(snapshot, request))
+
+    def visitor_history(self, request: HistoryRequest) -> VisitorHistory:
+        return self._read(request.site, lambda snapshot: history_sql.visitor_history(snapshot, request))
 
     def event_names(self, *, site: str) -> Sequence[EventNameSummary]:
         def question(snapshot: Snapshot) -> list[EventNameSummary]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -95,7 +97,12 @@ def _has_collision(exposed: Exposed) -> bool:
 
 def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
     exposed = find_exposed(snapshot, request)
-    query, parameters = _totals_sql(exposed)
+    query, parameters = columns_query(
+        snapshot.db,
+        request.columns,
+        as_of=request.as_of,
+        events=lambda from_time, to_time: exposed.events(from_time=from_time, to_time=to_time),
+    )
     rows: dict[str, NDArray[Any]] = snapshot.db.execute(query, parameters).fetchnumpy()
     return VisitorTotals(
         variants=request.variants,
@@ -108,15 +115,20 @@ def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
     )
 
 
-def _totals_sql(exposed: Exposed) -> tuple[str, list[Any]]:
-    columns, as_of = exposed.request.columns, exposed.request.as_of
+def columns_query(
+    db: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, as_of: int, events: Callable[[int, int], str]
+) -> tuple[str, list[Any]]:
+    """Return the question for the columns `c0`, `c1`... of each row of the table `exposed`, and its parameters.
+
+    `events` gives the keyed events between two times, both included; `exposed` has key, first and packed.
+    """
     if not columns:
         return "SELECT packed FROM exposed WHERE packed IS NOT NULL", []
     parameters: list[Any] = []
     inner = [_aggregate(column, f"c{number}", parameters) for number, column in enumerate(columns)]
     outer = [f"coalesce(t.c{number}, {_empty(column)})::DOUBLE AS c{number}" for number, column in enumerate(columns)]
     earliest = min(hours_to_us(column.start_hours) for column in columns)
-    first = scalar(exposed.snapshot.db, "SELECT min(first) FROM exposed")
+    first = scalar(db, "SELECT min(first) FROM exposed")
     from_time = 0 if first is None else max(first + earliest, 0)
     names = ", ".join(sorted({text(column.event) for column in columns}))
     query = f"""
@@ -125,7 +137,7 @@ def _totals_sql(exposed: Exposed) -> tuple[str, list[Any]]:
             SELECT key, {", ".join(inner)}
             FROM (
                 SELECT e.key, e.name, e.value, e.properties, e.time - x.first AS after
-                FROM {exposed.events(from_time=from_time, to_time=as_of)} e JOIN exposed x ON e.key = x.key
+                FROM {events(from_time, as_of)} e JOIN exposed x ON e.key = x.key
                 WHERE e.name IN ({names}) AND e.time BETWEEN {from_time} AND {as_of} AND e.time - x.first >= {earliest}
             ) GROUP BY key
         ) t ON t.key = x.key
