@@ -17,8 +17,7 @@ from experiments.core.refusal import Refused
 from experiments.selectors.experiments import analysable_experiments, latest_ruleset_version
 from experiments.selectors.plans import plan_of
 from reports.code_version import code_version
-from reports.core.analyse import analyse
-from reports.core.wire import to_document
+from reports.core.inputs import Inputs
 from reports.models import AnalysisRun, AnalysisSchedule
 from reports.selectors import final_as_of, refresh_minutes
 from tracking.core.totals import TotalsRequest
@@ -99,12 +98,17 @@ def totals_request(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetim
     )
 
 
-def _compute(experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> dict[str, Any]:
+def read_inputs(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> Inputs:
+    """Return what an analysis as of this moment is made of, read from the event store."""
     request = totals_request(experiment=experiment, plan=plan, as_of=as_of)
     store = event_store()
     exposures = store.exposure_counts(request)
     totals = store.visitor_totals(request)
-    return to_document(analyse(plan, totals, exposures, as_of=as_of, ended_at=experiment.ended_at))
+    return Inputs(plan, totals, exposures, as_of=as_of, ended_at=experiment.ended_at)
+
+
+def _compute(experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> dict[str, Any]:
+    return read_inputs(experiment=experiment, plan=plan, as_of=as_of).answer()
 
 
 def _describe(problem: Exception) -> dict[str, str]:

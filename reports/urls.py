@@ -13,6 +13,7 @@ urlpatterns = [
     path("reports/<str:key>/analyse/", pages.analyse_now, name="report-analyse"),
     path("reports/<str:key>/report.json", pages.report_json, name="report-json"),
     path("reports/<str:key>/report.csv", pages.report_csv, name="report-csv"),
+    path("reports/<str:key>/bundle.json", pages.report_bundle, name="report-bundle"),
     path("reports/<str:key>/runs/<int:run_id>/", pages.report_run, name="report-run"),
     path("api/v1/experiments", api.ExperimentList.as_view(), name="api-experiments"),
     path("api/v1/experiments/<str:key>/report", api.ExperimentReport.as_view(), name="api-report"),

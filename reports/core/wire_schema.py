@@ -253,6 +253,8 @@ REPORT_SCHEMA: Schema = {
             "variants": _list(VARIANT),
             "metrics": _list(METRIC),
             "exposures": EXPOSURES,
-        }
+            "inputs_hash": TEXT,
+        },
+        optional=("inputs_hash",),
     ),
 }

@@ -18,6 +18,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from experiments.core.refusal import Refused
 from reports import selectors, services
+from reports.bundles import bundle_of
+from reports.core.bundle import write_bundle
 from reports.models import AnalysisRun
 from reports.sections import SECTIONS
 from reports.sections.base import ReportInput
@@ -98,6 +100,17 @@ def report_csv(request: HttpRequest, key: str) -> HttpResponse:
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 
 
+@require_GET
+@needs(READ)
+def report_bundle(request: HttpRequest, key: str) -> HttpResponse:
+    """Download everything a run was made of, for `manage.py reproduce`; `?run=` names an earlier one."""
+    experiment = _one(request, key)
+    run = _run(request, experiment)
+    text = write_bundle(bundle_of(experiment=experiment, run=run))
+    headers = {"Content-Disposition": f'attachment; filename="{experiment.key}-run-{run.pk}.bundle.json"'}
+    return HttpResponse(text, content_type="application/json", headers=headers)
+
+
 @require_POST
 @needs(RUN)
 def analyse_now(request: HttpRequest, key: str) -> HttpResponse:
@@ -126,6 +139,7 @@ def _page(request: HttpRequest, experiment: Experiment, *, run: AnalysisRun | No
         "sections": _sections(shown),
         "json_url": _address("report-json", experiment, **asked),
         "csv_url": _address("report-csv", experiment, **asked),
+        "bundle_url": _address("report-bundle", experiment, **asked),
         "analyse_url": _address("report-analyse", experiment),
         "may_analyse": experiment.started_at is not None and request.user.has_perm(RUN),
     }
