@@ -192,6 +192,25 @@ def _is_small_and_flat(tree: dict[str, Any]) -> bool:
 
 def _check_event(event: Event) -> None:
     """Hold an event that was built by our own code to the same rules."""
+    if not (
+        _is_plain(event.name, MAX_NAME)
+        and _is_plain(event.visitor_id, MAX_VISITOR_ID)
+        and _is_plain(event.event_id, MAX_EVENT_ID)
+        and (not event.session_id or _is_plain(event.session_id, MAX_SESSION_ID))
+        and (event.value is None or isfinite(event.value))
+        and not event.properties
+        and (not event.context or _has_plain_texts(event.context))
+    ):
+        _check_event_closely(event)
+
+
+def _has_plain_texts(tree: dict[str, Any]) -> bool:
+    return _is_small_and_flat(tree) and all(
+        isinstance(value, str) and value.isprintable() and key.isprintable() for key, value in tree.items()
+    )
+
+
+def _check_event_closely(event: Event) -> None:
     _typed(
         {
             "name": event.name,

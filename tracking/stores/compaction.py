@@ -24,7 +24,7 @@ from tracking.core.timestamps import iso_day
 from tracking.sealing import salvage, seal_orphans, sealed_segments
 from tracking.segments import Folders, make_durable_folder, sync_folder
 from tracking.stores.columns import DAY, FIRST, SORT, STORED, read_files_sql, read_segments_sql
-from tracking.stores.duck import session, text, text_list
+from tracking.stores.duck import scalar, session, text, text_list
 from tracking.stores.manifest import Claim, ConsumedSegmentEntry, FileEntry, Manifest
 from tracking.stores.merging import days_to_tidy, files_to_merge
 
@@ -165,8 +165,12 @@ class Compactor:
             held: dict[tuple[str, int], list[FileEntry]] = defaultdict(list)
             for entry in self.manifest.files(days={day for _, day in parts}) if parts else []:
                 held[entry.site, entry.day].append(entry)
+            repeats = scalar(
+                db, f"SELECT count(*) FROM (SELECT 1 FROM incoming GROUP BY site, {DAY}, event_id HAVING count(*) > 1)"
+            )
             for site, day in parts:
-                written = self._write(db, site, day, self._new_events_sql(site, day, held[site, day]))
+                query = self._new_events_sql(site, day, held[site, day], has_repeats=bool(repeats))
+                written = self._write(db, site, day, query)
                 if written:
                     added.append(written)
         self._at_step("written")
@@ -196,17 +200,16 @@ class Compactor:
             _load(db, segments)
         return {path: _count_lines(path) for path in segments}
 
-    def _new_events_sql(self, site: str, day: int, held: Sequence[FileEntry]) -> str:
+    def _new_events_sql(self, site: str, day: int, held: Sequence[FileEntry], *, has_repeats: bool) -> str:
         """Select the events of one day that the store does not hold yet, each id once."""
         here = f"site = {text(site)} AND {DAY} = {day}"
         known = ""
         if held:
             paths = text_list([str(self._path(entry)) for entry in held])
             known = f"ANTI JOIN (SELECT event_id FROM read_parquet({paths})) USING (event_id)"
-        return f"""
-            SELECT {STORED} FROM incoming {known} WHERE {here}
-            QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {FIRST}) = 1
-        """
+        # Choosing among repeats takes as long as all the rest, and most batches have none.
+        once = f"QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {FIRST}) = 1" if has_repeats else ""
+        return f"SELECT {STORED} FROM incoming {known} WHERE {here} {once}"
 
     def _write(self, db: duckdb.DuckDBPyConnection, site: str, day: int, query: str) -> FileEntry | None:
         """Write the rows of a query, which has the stored columns, as one durable file; None when there are no rows."""
