@@ -11,7 +11,7 @@ from reports.core.bayes import BayesView, bayes_view
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Blocker, NotComputable
-from reports.core.methods.noninferiority import GuardrailResult, judge_guardrail, not_judged
+from reports.core.methods.noninferiority import GuardrailResult, Worsening, judge_guardrail, not_judged
 from reports.core.methods.single import value_interval
 from reports.core.monitoring import Course, looks_of
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
@@ -64,15 +64,19 @@ def _compare(
         )
     horizon = plan.horizon_days if planned.role in SUCCESS_ROLES else None
     looks = looks_of(course, alpha=plan.alpha, horizon_days=horizon) if course is not None else ()
-    alpha = nominal_alpha(looks[-1].bound) if looks else plan.alpha
     if course is not None and not looks and treatment.visitors and control.visitors:
         detail = "There is no look at this metric yet: too few visitors have been followed for its conversion window."
         return VariantComparison(
             variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)
         )
+    result = (
+        course.held_to_all_looks(treatment, control, alpha=plan.alpha)
+        if course is not None and looks
+        else method_for(treatment, control).compare(treatment, control, alpha=plan.alpha)
+    )
     return VariantComparison(
         variant,
-        method_for(treatment, control).compare(treatment, control, alpha=alpha),
+        result,
         _guardrail(plan, planned, treatment, control, course, progress),
         bayes=_bayes(planned, treatment, control),
         looks=looks if course is not None and course.is_monitored else (),
@@ -94,10 +98,12 @@ def _guardrail(
     """Judge a guardrail: safety once, at the end or at the level of the current look; harm at any look by its bounds."""
     if planned.role is not Role.GUARDRAIL or planned.margin is None:
         return None
-    alpha, is_worse = plan.guardrail_alpha, None
+    alpha, is_worse, worsening = plan.guardrail_alpha, None, None
     wants_more = planned.metric.direction is Direction.INCREASE
     if course is not None:
-        is_worse = course.first_crossing(2 * plan.guardrail_alpha, upward=not wants_more) is not None
+        crossed = course.first_crossing(2 * plan.guardrail_alpha, upward=not wants_more)
+        is_worse = crossed is not None
+        worsening = _worsening(plan, course, crossed) if crossed is not None else None
         if not progress.is_final and course.days:
             alpha = nominal_alpha(course.bounds(2 * plan.guardrail_alpha)[-1]) / 2
     return judge_guardrail(
@@ -110,7 +116,16 @@ def _guardrail(
         growth=progress.growth,
         final_alpha=plan.guardrail_alpha,
         is_worse=is_worse,
+        worsening=worsening,
     )
+
+
+def _worsening(plan: AnalysisPlan, course: Course, look: int) -> Worsening | None:
+    """Return what the look that crossed the harm bound saw; later looks may well have come back."""
+    found = course.held_to_all_looks(
+        course.treatment[look], course.control[look], alpha=2 * plan.guardrail_alpha, look=look
+    )
+    return None if isinstance(found, NotComputable) else Worsening(course.days[look], found)
 
 
 def _bayes(planned: PlannedMetric, treatment: Statistic, control: Statistic) -> BayesView | None:

@@ -107,6 +107,20 @@ def ruled_out(guardrail: GuardrailResult) -> str:
     return f"We can only rule out a {word} larger than {plain_percent(guardrail.ruled_out)}."
 
 
+def _more_than_chance(result: GuardrailResult) -> str:
+    """Write which numbers showed a worsening, and when: a later look may no longer show it, and does not undo it."""
+    seen = result.worsening
+    if seen is None:
+        return "that is more than chance."
+    when = f"on day {seen.day} it was " if seen.day is not None else ""
+    lift = seen.comparison.lift
+    if isinstance(lift, Lift) and math.isfinite(lift.value):
+        numbers = f"{percent(lift.value)} ({likely(lift.interval)})"
+    else:
+        numbers = _absolute(seen.comparison.effect, seen.comparison.interval)
+    return f"{when}{numbers}, and that is more than chance."
+
+
 def guardrail(metric: MetricResult, result: GuardrailResult) -> str:
     """Write what a guardrail found, and how much this experiment could have found."""
     margin = plain_percent(result.margin)
@@ -114,8 +128,8 @@ def guardrail(metric: MetricResult, result: GuardrailResult) -> str:
     if result.outcome is GuardrailOutcome.SAFE:
         if result.is_small_drop_likely:
             return (
-                f"'{metric.name}' stays within its margin of {margin}, but a small {word} is likely: that is more than chance. "
-                f"{ruled_out(result)}"
+                f"'{metric.name}' stays within its margin of {margin}, but a small {word} is likely: "
+                f"{_more_than_chance(result)} {ruled_out(result)}"
             )
         if result.ruled_out:
             return (
@@ -124,7 +138,7 @@ def guardrail(metric: MetricResult, result: GuardrailResult) -> str:
             )
         return f"'{metric.name}' is safe: a {word} of any size is ruled out."
     if result.outcome is GuardrailOutcome.HARM:
-        return f"'{metric.name}' got worse, and that is more than chance. {ruled_out(result)}"
+        return f"'{metric.name}' got worse: {_more_than_chance(result)} {ruled_out(result)}"
     text = f"'{metric.name}' is not shown to be safe within its margin of {margin}. {ruled_out(result)}"
     if result.outcome is GuardrailOutcome.CANNOT_BE_POWERED:
         reach = result.power_at_horizon if result.power_at_horizon is not None else result.power

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from experiments.core.plan import AnalysisPlan
 from reports.core.band import band
 from reports.core.measure import Measured
 from reports.core.methods import method_for
-from reports.core.methods.base import Comparison, Interval, Lift, NotComputable
+from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.progress import Progress
 from reports.core.results import Look, Stopped
-from reports.core.sequential.bounds import efficacy_bounds
+from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.design import DEFAULT_FUTILITY, default_design, futility_bounds
-from reports.core.sequential.inference import sequential_p, stagewise
+from reports.core.sequential.inference import repeated_p, sequential_p, stagewise
 from reports.core.statistics import Statistic
 
 PLANNED_POWER = 0.8
@@ -55,14 +55,27 @@ class Course:
         return next(crossed, None)
 
     def p_value(self) -> float:
-        """Return the two-sided sequential p-value: twice the smaller of the two sides."""
+        """Return the two-sided sequential p-value: the smallest alpha at which a look so far has crossed its bound."""
         if not self.days or not self.is_monitored:
             return 1.0
-        sides = (
-            sequential_p(self.information, [s * z for z in self.z], shares=self.shares, is_rough=True)
-            for s in (1.0, -1.0)
+        return sequential_p(self.information, self.z, shares=self.shares, is_rough=True, is_one_sided=False)
+
+    def held_to_all_looks(
+        self, treatment: Statistic, control: Statistic, *, alpha: float, look: int = -1
+    ) -> Comparison | NotComputable:
+        """Compare as one of these looks, with interval and p-value at `alpha` over all looks together.
+
+        Source: Jennison & Turnbull (2000), chapter 9 (repeated intervals and p-values).
+        Checked against: the interval excludes no difference exactly when p < alpha.
+        """
+        plain = method_for(treatment, control).compare(
+            treatment, control, alpha=nominal_alpha(self.bounds(alpha)[look])
         )
-        return min(1.0, 2 * min(sides))
+        if isinstance(plain, NotComputable):
+            return plain
+        upto = slice(None, len(self.days) + look + 1 if look < 0 else look + 1)
+        p_value = repeated_p(self.information[upto], plain.z, alpha=alpha, shares=self.shares[upto])
+        return replace(plain, alpha=alpha, p_value=p_value, single_look=SingleLook(plain.alpha, plain.p_value))
 
 
 def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Progress, *, has_window: bool) -> Course:

@@ -15,8 +15,8 @@ from reports.core.bayes import BayesView
 from reports.core.decision import Verdict
 from reports.core.health import Finding
 from reports.core.methods import METHODS
-from reports.core.methods.base import Comparison, Lift, NotComputable
-from reports.core.methods.noninferiority import GuardrailResult
+from reports.core.methods.base import Comparison, Lift, NotComputable, SingleLook
+from reports.core.methods.noninferiority import GuardrailResult, Worsening
 from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic
@@ -191,7 +191,12 @@ def _compared(result: Comparison) -> dict[str, Any]:
         "degrees_of_freedom": result.degrees_of_freedom,
         "method": result.method,
         "method_label": _LABELS.get(result.method, result.method),
+        **({"single_look": _single_look(result.single_look)} if result.single_look else {}),
     }
+
+
+def _single_look(look: SingleLook) -> dict[str, Any]:
+    return {"alpha": look.alpha, "p_value": look.p_value}
 
 
 def _bayes(view: BayesView) -> dict[str, Any]:
@@ -241,8 +246,13 @@ def _guardrail(result: GuardrailResult) -> dict[str, Any]:
         "is_small_drop_likely": result.is_small_drop_likely,
         "power": result.power,
         "power_at_horizon": result.power_at_horizon,
+        "worsening": _worsening(result.worsening) if result.worsening else None,
         "not_computable": _blocked(result.blocker) if result.blocker else None,
     }
+
+
+def _worsening(seen: Worsening) -> dict[str, Any]:
+    return {"day": seen.day} | _compared(seen.comparison)
 
 
 def _blocked(blocked: NotComputable) -> dict[str, str]:

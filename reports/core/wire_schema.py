@@ -93,6 +93,36 @@ VALUE = _object(
     ),
 )
 
+SINGLE_LOOK = _object(
+    {"alpha": SHARE, "p_value": SHARE},
+    description="The plain test behind one of several looks, and the level that this look is held to.",
+)
+
+_COMPARED: Schema = {
+    "effect": NUMBER,
+    "ci_low": NULLABLE_NUMBER,
+    "ci_high": NULLABLE_NUMBER,
+    "lift": NULLABLE_NUMBER,
+    "lift_ci_low": NULLABLE_NUMBER,
+    "lift_ci_high": NULLABLE_NUMBER,
+    "lift_not_computable": NOT_COMPUTABLE,
+    "unbounded": _list(TEXT),
+    "z": NULLABLE_NUMBER,
+    "p_value": SHARE,
+    "alpha": SHARE,
+    "single_look": SINGLE_LOOK,
+    "standard_error": NULLABLE_NUMBER,
+    "degrees_of_freedom": NULLABLE_NUMBER,
+    "method": TEXT,
+    "method_label": TEXT,
+}
+
+WORSENING = _object(
+    {"day": {"type": ["integer", "null"]}, **_COMPARED},
+    optional=("lift_not_computable", "single_look"),
+    description="The numbers that showed a worsening: those of the first look beyond the harm bound (null: the only look).",
+)
+
 GUARDRAIL = _object(
     {
         "outcome": _choice(GuardrailOutcome),
@@ -102,6 +132,7 @@ GUARDRAIL = _object(
         "is_small_drop_likely": TRUTH,
         "power": NULLABLE_SHARE,
         "power_at_horizon": NULLABLE_SHARE,
+        "worsening": {"anyOf": [WORSENING, {"type": "null"}]},
         "not_computable": NULLABLE_NOT_COMPUTABLE,
     },
     description="Non-inferiority with a relative margin; `ruled_out_worsening` 0.2 means only a drop above 20 % is ruled out.",
@@ -154,31 +185,18 @@ BAYES = _object(
 COMPUTED = _object(
     {
         "variant": TEXT,
-        "effect": NUMBER,
-        "ci_low": NULLABLE_NUMBER,
-        "ci_high": NULLABLE_NUMBER,
-        "lift": NULLABLE_NUMBER,
-        "lift_ci_low": NULLABLE_NUMBER,
-        "lift_ci_high": NULLABLE_NUMBER,
-        "lift_not_computable": NOT_COMPUTABLE,
-        "unbounded": _list(TEXT),
-        "z": NULLABLE_NUMBER,
-        "p_value": SHARE,
+        **_COMPARED,
         "adjusted_p_value": SHARE,
         "claim": _choice(Claim),
         "is_unlikely_to_win": TRUTH,
         "looks": _list(LOOK),
         "stopped": STOPPED,
         "bayes": BAYES,
-        "alpha": SHARE,
-        "standard_error": NULLABLE_NUMBER,
-        "degrees_of_freedom": NULLABLE_NUMBER,
-        "method": TEXT,
-        "method_label": TEXT,
         "guardrail": GUARDRAIL,
     },
     optional=(
         "lift_not_computable",
+        "single_look",
         "adjusted_p_value",
         "looks",
         "stopped",
@@ -186,8 +204,9 @@ COMPUTED = _object(
         "guardrail",
     ),
     description=(
-        "A treatment against the control; a null named in `unbounded` is infinite. While an experiment runs, `alpha` is the "
-        "level of the current look. `claim` and `adjusted_p_value` take every look, success metric and treatment into account."
+        "A treatment against the control; a null named in `unbounded` is infinite. The intervals have level 1 - `alpha` and "
+        "exclude no difference exactly when `p_value` < `alpha`; in a running experiment both hold at all looks together, and "
+        "`single_look` has the plain test of this look. `claim` and `adjusted_p_value` take every look, success metric and treatment into account."
     ),
 )
 

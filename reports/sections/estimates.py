@@ -12,7 +12,8 @@ class Estimate:
     """A treatment against the control, as it is shown.
 
     `decided_on_day` is set when a test crossed its bound on that day: then the numbers are corrected for having stopped
-    there. `is_sequential` says that the interval holds at every look. None: not known, or an end without a limit.
+    there, or, for a guardrail that was harmed, those of the day that showed it. `is_sequential` says that interval and
+    p-value hold at every look; they always belong together. None: not known, or an end without a limit.
     """
 
     effect: float | None
@@ -27,16 +28,8 @@ class Estimate:
 
 
 def estimate_of(comparison: Mapping[str, Any]) -> Estimate:
-    """Return the corrected numbers of a test that has stopped, else those of the latest look.
-
-    The p-value is the one that counts every look and test wherever the analysis gives it.
-    """
-    stopped = comparison.get("stopped")
-    source = stopped if isinstance(stopped, Mapping) else comparison
-    is_sequential = bool(comparison.get("looks"))
-    p_value = source.get("p_value")
-    if source is comparison and is_sequential:
-        p_value = comparison.get("adjusted_p_value", p_value)
+    """Return the corrected numbers of a test that has stopped or the ones that showed harm, else those of the latest look."""
+    source = comparison.get("stopped") or _harm_seen(comparison) or comparison
     return Estimate(
         effect=source.get("effect"),
         ci_low=source.get("ci_low"),
@@ -44,7 +37,13 @@ def estimate_of(comparison: Mapping[str, Any]) -> Estimate:
         lift=source.get("lift"),
         lift_ci_low=source.get("lift_ci_low"),
         lift_ci_high=source.get("lift_ci_high"),
-        p_value=p_value,
+        p_value=source.get("p_value"),
         decided_on_day=int(source["day"]) if source is not comparison else None,
-        is_sequential=is_sequential,
+        is_sequential=bool(comparison.get("looks")),
     )
+
+
+def _harm_seen(comparison: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the numbers of the look at which a guardrail crossed its harm bound; None without several looks."""
+    seen = (comparison.get("guardrail") or {}).get("worsening")
+    return seen if isinstance(seen, Mapping) and seen.get("day") is not None else None

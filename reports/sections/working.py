@@ -27,7 +27,7 @@ TOLD = frozenset(
         "method_label",
     }
     | {"not_computable", "lift_not_computable", "guardrail", "unbounded", "standard_error", "degrees_of_freedom"}
-    | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped"}
+    | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped", "single_look"}
 )
 
 
@@ -139,10 +139,19 @@ def _comparison_rows(comparison: Mapping[str, Any]) -> tuple[Row, ...]:
     rows.extend(_numbers(comparison))
     guardrail = comparison.get("guardrail")
     if isinstance(guardrail, Mapping):
-        rows.extend(Row(f"Guardrail, {label}", text) for label, text in evidence_rows(guardrail))
+        told = {k: v for k, v in guardrail.items() if k != "worsening"}
+        rows.extend(Row(f"Guardrail, {label}", text) for label, text in evidence_rows(told))
+        rows.extend(_worsening_rows(guardrail.get("worsening")))
     extra = {k: v for k, v in comparison.items() if k not in TOLD}
     rows.extend(Row(label[:1].upper() + label[1:], text) for label, text in evidence_rows(extra))
     return tuple(rows)
+
+
+def _worsening_rows(seen: Any) -> list[Row]:
+    """Return the numbers with which a guardrail crossed its harm bound, where that may have been at an earlier look."""
+    if not isinstance(seen, Mapping) or seen.get("day") is None:
+        return []
+    return _estimate_rows(seen, f" on day {seen['day']}, when the harm bound was crossed")
 
 
 def _estimate_rows(source: Mapping[str, Any], when: str) -> list[Row]:
@@ -165,7 +174,7 @@ def _estimate_rows(source: Mapping[str, Any], when: str) -> list[Row]:
 def _numbers(comparison: Mapping[str, Any]) -> list[Row]:
     rows = []
     for key, label in (
-        ("adjusted_p_value", "p-value over every look and test"),
+        ("adjusted_p_value", "p-value over every look and every test of the family"),
         ("z", "z"),
         ("standard_error", "Standard error of the effect"),
         ("degrees_of_freedom", "Degrees of freedom"),
@@ -173,11 +182,17 @@ def _numbers(comparison: Mapping[str, Any]) -> list[Row]:
         if comparison.get(key) is not None:
             rows.append(Row(label, f"{comparison[key]:.6g}".replace("-", numbers.MINUS)))
     if comparison.get("alpha") is not None:
-        level = f"{100 * (1 - comparison['alpha']):.4g}{numbers.NARROW}%"
-        rows.append(
-            Row("Level of this look's intervals" if comparison.get("looks") else "Level of the intervals", level)
-        )
+        label = "Level of the intervals over all looks" if comparison.get("looks") else "Level of the intervals"
+        rows.append(Row(label, _level(comparison["alpha"])))
+    look = comparison.get("single_look")
+    if isinstance(look, Mapping):
+        rows.append(Row("p-value of this look alone", f"{look['p_value']:.6g}"))
+        rows.append(Row("Level of this look alone", _level(look["alpha"])))
     return rows
+
+
+def _level(alpha: float) -> str:
+    return f"{100 * (1 - alpha):.4g}{numbers.NARROW}%"
 
 
 def _looks(comparison: Mapping[str, Any]) -> tuple[LookRow, ...]:

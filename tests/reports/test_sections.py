@@ -258,14 +258,29 @@ def test_metrics__test_that_crossed_its_bound__shows_the_lift_corrected_for_stop
     assert "looking every day does no harm" in view.meaning
 
 
-def test_metrics__sequential_and_not_decided__shows_the_p_value_over_all_looks() -> None:
+def test_metrics__sequential_and_not_decided__shows_the_p_value_that_belongs_to_its_interval() -> None:
     document = documents.document()
     comparison = document["metrics"][0]["comparisons"][0]
-    comparison |= {"claim": "open", "adjusted_p_value": 0.21, "is_unlikely_to_win": True}
+    comparison |= {"claim": "open", "p_value": 0.21, "adjusted_p_value": 0.42, "is_unlikely_to_win": True}
     comparison["looks"] = [{"day": 7, "information": 0.25, "z": 2.1, "bound": 4.333, "futility": None}]
     line = metrics(document).tables[0].blocks[0].lines[1]
     assert line.p_value == "0.210"
     assert line.outcome is not None and line.outcome.word == "Unlikely to win"
+
+
+def test_metrics__guardrail_harmed_at_an_earlier_look__shows_the_numbers_of_that_day() -> None:
+    document = documents.document()
+    comparison = next(m for m in document["metrics"] if m["key"] == "purchase")["comparisons"][0]
+    comparison["looks"] = [{"day": 9, "information": 0.3, "z": -4.0, "bound": 3.7, "futility": None}]
+    seen = {"day": 9, "effect": -0.02, "ci_low": -0.03, "ci_high": -0.001, "p_value": 0.04, "alpha": 0.1}
+    seen |= {"lift": -0.4, "lift_ci_low": -0.6, "lift_ci_high": -0.02}
+    comparison["guardrail"] = {"outcome": "harm", "worsening": seen}
+    block = next(b for t in metrics(document).tables for b in t.blocks if b.key == "purchase")
+    line = block.lines[1]
+    assert (plain(line.lift), plain(line.lift_interval), line.p_value) == ("-40.0 %", "-60.0 % to -2.0 %", "0.040")
+    assert line.outcome is not None and line.outcome.word == "Harm"
+    labels = [row.label for row in block.working.comparisons[0].rows]
+    assert "Relative lift on day 9, when the harm bound was crossed" in labels
 
 
 def test_metrics__nothing_can_be_compared_for_one_reason__says_it_once_and_draws_no_axis() -> None:

@@ -62,11 +62,22 @@ class Lift:
 
 
 @dataclass(frozen=True, slots=True)
+class SingleLook:
+    """The plain test behind one of several looks: its two-sided p-value and the level that this look is held to."""
+
+    alpha: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A treatment against the control.
 
+    The intervals have level 1 - `alpha`, and exclude no difference exactly when `p_value` < `alpha`. In a running
+    experiment both hold at all looks together; `single_look` then keeps the plain test of this look.
+
     Units: `effect` and its interval in the metric's own unit, treatment minus control; `z` is the signed standard normal
-    equivalent of `p_value`; the intervals have level 1 - `alpha`.
+    equivalent of the plain test's p-value.
     """
 
     method: str
@@ -78,6 +89,7 @@ class Comparison:
     p_value: float
     standard_error: float | None = None
     degrees_of_freedom: float | None = None
+    single_look: SingleLook | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.p_value <= 1:

@@ -24,13 +24,24 @@ class GuardrailOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Worsening:
+    """The numbers that showed a worsening: those of the first look beyond the harm bound, which later looks do not undo.
+
+    Units: `day` days since the start, None for an analysis with one look.
+    """
+
+    day: int | None
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
 class GuardrailResult:
     """What a guardrail says of one treatment.
 
     `ruled_out` is the relative worsening that can still be ruled out (0.2: "a drop larger than 20 %"; 0 when any worsening
     is; None when nothing can be); `power` the chance that this many visitors show safety when nothing changed, and
     `power_at_horizon` the same for the full sample (None when that is unknown); `is_small_drop_likely` marks SAFE together
-    with a significant worsening.
+    with a significant worsening, and `worsening` what showed that.
 
     Units: `alpha` is one-sided.
     """
@@ -44,6 +55,7 @@ class GuardrailResult:
     power_at_horizon: float | None
     is_small_drop_likely: bool = False
     blocker: NotComputable | None = None
+    worsening: Worsening | None = None
 
     @property
     def is_safe(self) -> bool:
@@ -99,13 +111,14 @@ def judge_guardrail(
     growth: float | None = None,
     final_alpha: float | None = None,
     is_worse: bool | None = None,
+    worsening: Worsening | None = None,
 ) -> GuardrailResult:
     """Judge one treatment by a guardrail metric.
 
     SAFE when the one-sided interval of the lift stays within the margin, HARM when worsening is significant, else
     INCONCLUSIVE, or CANNOT_BE_POWERED when even the full sample (`growth` times the visitors seen) would show safety in less
     than half of all cases in which nothing changed. `final_alpha` is the level of the full sample's look, where it differs from
-    this one; `is_worse` overrides the test of worsening, for a caller that has looked
+    this one; `is_worse` overrides the test of worsening and `worsening` what it rests on, for a caller that has looked
     before.
 
     Units: `alpha` one-sided. Source: Schultzberg, Ankargren & Franberg (2024), arXiv 2402.11609; STATISTICS section 7.
@@ -130,7 +143,9 @@ def judge_guardrail(
     if isinstance(comparison, NotComputable):
         blocker = comparison
     else:
-        is_worse = _is_worse(comparison, direction) if is_worse is None else is_worse
+        if is_worse is None:
+            is_worse = _is_worse(comparison, direction)
+            worsening = Worsening(None, comparison) if is_worse else None
         if isinstance(comparison.lift, Lift):
             worst = _worst(comparison.lift, direction)
             is_safe = worst < margin
@@ -153,6 +168,7 @@ def judge_guardrail(
         power_at_horizon=full_power,
         is_small_drop_likely=is_safe and bool(is_worse),
         blocker=blocker,
+        worsening=worsening,
     )
 
 

@@ -94,11 +94,13 @@ def sequential_p(
     spending: str = "LD-OBF",
     shares: Sequence[float] | None = None,
     is_rough: bool = False,
+    is_one_sided: bool = True,
 ) -> float:
-    """Return the smallest one-sided alpha whose upper bound these looks have crossed; 1 when none has.
+    """Return the smallest alpha whose bound these looks have crossed; 1 when none has.
 
-    It may be read at any look and goes into Holm's procedure like any p-value. `is_rough` interpolates between fixed levels,
-    which is right to about three digits and lets many tests with the same looks share their bounds.
+    One-sided, the bound lies above; two-sided, on both sides. It may be read at any look and goes into Holm's procedure
+    like any p-value. `is_rough` interpolates between fixed levels, which is right to about three digits and lets many tests
+    with the same looks share their bounds.
 
     Shapes: all sequences (looks,). Source: Liu & Anderson (2008), JASA 103:1621-1630.
     Checked against: bounds at the alpha it returns, which one look just touches.
@@ -106,23 +108,64 @@ def sequential_p(
     if len(z) != len(information):
         raise ValueError(f"There is one z per look: {len(z)} for {len(information)} looks.")
 
+    values = [float(v) if is_one_sided else abs(float(v)) for v in z]
+
     def beyond(log_alpha: float) -> float:
         bounds = efficacy_bounds(
-            information, alpha=math.exp(log_alpha), spending=spending, shares=shares, is_one_sided=True
+            information, alpha=math.exp(log_alpha), spending=spending, shares=shares, is_one_sided=is_one_sided
         )
-        return max(value - bound for value, bound in zip(z, bounds, strict=True))
+        return max(_excess(value, bound) for value, bound in zip(values, bounds, strict=True))
 
-    levels = _LEVELS
+    return _smallest_alpha(beyond, _LEVELS, is_rough=is_rough)
+
+
+def repeated_p(
+    information: Sequence[float],
+    z: float,
+    *,
+    alpha: float,
+    shares: Sequence[float] | None = None,
+    spending: str = "LD-OBF",
+) -> float:
+    """Return the smallest two-sided alpha whose repeated interval at the last of these looks excludes no difference.
+
+    It belongs to the interval of that look and of no other: it may rise again, and is never below the sequential p-value.
+    It lies below `alpha` exactly when `z` is beyond the bound at `alpha`, and is right to about three digits, two near 1.
+
+    Shapes: `information` and `shares` (looks,). Source: Jennison & Turnbull (2000), section 9.5 (repeated p-values).
+    Checked against: bounds at the alpha it returns, which the last look just touches.
+    """
+
+    def beyond(log_alpha: float) -> float:
+        bounds = efficacy_bounds(information, alpha=math.exp(log_alpha), spending=spending, shares=shares)
+        return _excess(abs(z), bounds[-1])
+
+    planned = math.log(alpha)
+    if beyond(planned) > 0:
+        levels = [*(level for level in _LEVELS if level < planned), planned]
+    else:
+        levels = [planned, *(level for level in _LEVELS if level > planned)]
+    return _smallest_alpha(beyond, levels, is_rough=True)
+
+
+def _excess(value: float, bound: float) -> float:
+    """Return how far a value is beyond its bound; nothing is beyond an infinite one."""
+    return -math.inf if math.isinf(bound) else value - bound
+
+
+def _smallest_alpha(beyond: Callable[[float], float], levels: Sequence[float], *, is_rough: bool) -> float:
+    """Return the alpha at which `beyond`, a rising function of its logarithm, crosses 0 within these levels."""
     if beyond(levels[-1]) < 0:
         return 1.0
-    if beyond(levels[0]) >= 0:
+    if beyond(levels[0]) > 0:
         return SMALLEST_P
-    index = bisect.bisect_left(levels, 0.0, key=beyond)
+    index = max(bisect.bisect_left(levels, 0.0, key=beyond), 1)
     low, high = levels[index - 1], levels[index]
-    if not is_rough:
-        return math.exp(float(optimize.brentq(beyond, low, high, xtol=1e-11)))
     below, above = beyond(low), beyond(high)
-    return math.exp(low + (high - low) * (-below / (above - below) if above > below else 1.0))
+    if not is_rough and math.isfinite(below):
+        return math.exp(float(optimize.brentq(beyond, low, high, xtol=1e-11)))
+    is_between = math.isfinite(below) and math.isfinite(above) and above > below
+    return math.exp(low + (high - low) * (-below / (above - below) if is_between else 1.0))
 
 
 # Logarithms of alpha, evenly spaced where p-values matter.

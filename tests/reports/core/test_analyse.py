@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from experiments.core.metrics import Conversion, Direction, Role
 from reports.core.analyse import Analysis, analyse, columns_for
-from reports.core.methods.base import Blocker, Comparison, NotComputable
+from reports.core.methods.base import Blocker, Comparison, Lift, NotComputable
 from reports.core.results import Claim
 from reports.core.sequential.bounds import efficacy_bounds
 from reports.core.statistics import Proportion
@@ -94,7 +96,9 @@ def test_analyse__running__claims_by_the_bound_of_the_look_not_by_p_below_five_p
     metric = _run(plan, _arriving(100, 7, (0.10, 0.14)), day=7.2).metrics[0]
     comparison = metric.comparison_of("treatment")
     assert isinstance(comparison.result, Comparison)
-    assert comparison.result.p_value < 0.05
+    assert comparison.result.single_look is not None
+    assert comparison.result.single_look.p_value < 0.05
+    assert comparison.result.p_value > 0.05
     assert comparison.claim is Claim.OPEN
     assert not comparison.result.interval.excludes(0)
     # Without a planned number of visitors alpha is spent by the calendar: a quarter of it by day 7.
@@ -175,6 +179,65 @@ def test_looks__band__equals_each_look_compared_alone_at_the_level_of_its_bound(
         assert (look.interval.low, look.interval.high) == pytest.approx(
             (result.interval.low, result.interval.high), abs=1e-9
         )
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(7, 14), st.floats(0.02, 0.3), st.floats(0.3, 2.5), st.integers(0, 99))
+def test_analyse__running__interval_excludes_no_difference_exactly_when_p_is_below_alpha(
+    day: int, base: float, ratio: float, seed: int
+) -> None:
+    people = _arriving(40, 14, (base, min(base * ratio, 1.0)), seed=seed)
+    columns = dict.fromkeys(("cart", "purchase", "hint", "open_ended"), people.columns["cart"])
+    people = worlds.totals(CONTROL_AND_TREATMENT, people.variant, columns, people.first_exposure)
+    plan = worlds.plan(
+        worlds.metric("cart", window_hours=24),
+        worlds.macro_guardrail("purchase", window_hours=24),
+        worlds.metric("hint", Role.EXPLORATORY, window_hours=24, kind="event_count"),
+        worlds.metric("open_ended", Role.EXPLORATORY),
+        is_imported=False,
+        horizon_days=14,
+    )
+    for metric in _run(plan, people, day=day).metrics:
+        found = metric.comparison_of("treatment")
+        seen = found.guardrail.worsening if found.guardrail is not None else None
+        for result in (found.result, seen.comparison if seen is not None else None):
+            if not isinstance(result, Comparison):
+                continue
+            assert result.interval.excludes(0) is (result.p_value < result.alpha)
+            assert result.single_look is not None
+            # All looks together are never more sure than one of them alone.
+            assert result.p_value >= min(result.single_look.p_value, 0.99) * 0.99
+            if isinstance(result.lift, Lift):
+                assert result.lift.interval.excludes(0) is (result.p_value < result.alpha)
+
+
+def test_analyse__guardrail_harmed_at_an_early_look__says_when_and_with_which_numbers() -> None:
+    # A disaster in the first ten days, the opposite afterwards: by day 24 the difference is gone.
+    bad, good = _arriving(100, 10, (0.30, 0.12)), _arriving(100, 24, (0.12, 0.27), seed=2)
+    late = good.first_exposure >= worlds.microseconds(worlds.at_day(10))
+    values = np.concatenate([bad.columns["cart"], good.columns["cart"][late]])
+    people = worlds.totals(
+        CONTROL_AND_TREATMENT,
+        np.concatenate([bad.variant, good.variant[late]]),
+        {"cart": values, "purchase": values},
+        np.concatenate([bad.first_exposure, good.first_exposure[late]]),
+    )
+    plan = worlds.plan(
+        worlds.metric("cart", window_hours=24),
+        worlds.macro_guardrail("purchase", window_hours=24),
+        is_imported=False,
+        horizon_days=28,
+    )
+    then, now = (_run(plan, people, day=d).metrics[1].comparison_of("treatment") for d in (7, 24))
+    assert isinstance(now.result, Comparison) and not now.result.interval.excludes(0)
+    assert now.guardrail is not None and now.guardrail.is_harmed
+    seen = now.guardrail.worsening
+    assert seen is not None and seen.day == 7
+    assert seen.comparison.interval.high < 0 and seen.comparison.p_value < seen.comparison.alpha == 0.10
+    assert isinstance(then.result, Comparison)
+    assert seen.comparison.effect == pytest.approx(then.result.effect)
+    reason = next(r for r in _run(plan, people, day=24).verdict.reasons if r.code.startswith("guardrail"))
+    assert "on day 7 it was -60 %" in reason.text
 
 
 def test_analyse__metric_without_window__decides_only_at_the_planned_end() -> None:

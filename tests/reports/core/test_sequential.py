@@ -8,7 +8,7 @@ from scipy import special
 
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.design import default_design, design, look_days
-from reports.core.sequential.inference import alphas_when_traffic_differs, sequential_p, stagewise
+from reports.core.sequential.inference import alphas_when_traffic_differs, repeated_p, sequential_p, stagewise
 from reports.core.sequential.recursion import crossing_probabilities
 from reports.core.sequential.spending import SPENDING, spending_named
 
@@ -163,3 +163,24 @@ def test_spending__grows_from_nothing_to_all(name: str) -> None:
     assert spent[0] == 0
     assert spent[-1] == 0.025
     assert np.all(np.diff(spent) >= 0)
+
+
+@pytest.mark.parametrize("z", [1.0, 2.0, 2.9, 5.0])
+def test_repeated_p__is_the_level_whose_bound_the_last_look_just_touches(z: float) -> None:
+    information = [0.25, 0.5, 0.75]
+    p = repeated_p(information, -z, alpha=0.05)
+    assert efficacy_bounds(information, alpha=p)[-1] == pytest.approx(z, abs=0.01)
+    bound = efficacy_bounds(information, alpha=0.05)[-1]
+    assert (p < 0.05) is (z > bound)
+
+
+def test_repeated_p__last_look_of_all_strongest__is_the_sequential_p_and_never_below_it() -> None:
+    information, z = [0.25, 0.5, 0.75], [0.5, -1.2, 3.1]
+    repeated = repeated_p(information, z[-1], alpha=0.05)
+    assert repeated == pytest.approx(sequential_p(information, z, is_one_sided=False), rel=0.01)
+    assert repeated_p(information, 1.0, alpha=0.05) > sequential_p(information, [0.5, 4.0, 1.0], is_one_sided=False)
+
+
+def test_sequential_p__two_sided__is_about_twice_the_one_sided() -> None:
+    information, z = [0.25, 0.5, 0.75], [0.5, 2.4, 2.8]
+    assert sequential_p(information, z, is_one_sided=False) == pytest.approx(2 * sequential_p(information, z), rel=0.01)
