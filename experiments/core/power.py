@@ -88,6 +88,16 @@ def visitors_for_means(
     return reach**2 * 2 * deviation**2 * (1 - r_squared) / difference**2
 
 
+def detectable_mean_difference(deviation: float, visitors: float, *, alpha: float, power: float) -> float:
+    """Return the smallest difference of means that so many visitors per variant find with this power.
+
+    Units: `alpha` two-sided. Checked against: `visitors_for_means` at the difference it returns.
+    """
+    if not deviation > 0 or not visitors > 0:
+        raise ValueError(f"Need spread and visitors: deviation {deviation}, visitors {visitors}.")
+    return (_z(1 - alpha / 2) + _z(power)) * deviation * math.sqrt(2 / visitors)
+
+
 def visitors_for_noninferiority(
     share_c: float, share_t: float, *, margin: float, alpha_one_sided: float, power: float
 ) -> float:
@@ -124,6 +134,22 @@ def unequal_split_factor(ratio: float) -> float:
     if ratio <= 0:
         raise ValueError(f"A ratio of visitors is above 0, not {ratio}.")
     return (1 + ratio) ** 2 / (4 * ratio)
+
+
+def visitors_in_all(per_variant: float, share_c: float, share_t: float) -> float:
+    """Return the visitors of the whole experiment, when two variants with these shares of it are to be compared as well as
+    two equal ones with `per_variant` visitors each.
+
+    Source: the variance of a difference, 1/n_c + 1/n_t. Checked against: `unequal_split_factor`.
+    """
+    _check_share(share_c, share_t)
+    return per_variant / 2 * (1 / share_c + 1 / share_t)
+
+
+def equal_visitors(total: float, share_c: float, share_t: float) -> float:
+    """Return the visitors per variant of an equal split that is worth as much; the inverse of `visitors_in_all`."""
+    _check_share(share_c, share_t)
+    return 2 * total / (1 / share_c + 1 / share_t)
 
 
 def alpha_per_success_test(alpha: float, *, success_tests: int) -> float:

@@ -13,13 +13,16 @@ from statsmodels.stats.proportion import samplesize_proportions_2indep_onetail
 
 from experiments.core.power import (
     alpha_per_success_test,
+    detectable_mean_difference,
     detectable_share,
+    equal_visitors,
     power_for_shares,
     power_per_metric,
     unequal_split_factor,
     visitors_for_means,
     visitors_for_noninferiority,
     visitors_for_shares,
+    visitors_in_all,
 )
 
 
@@ -96,3 +99,19 @@ def test_multiplicity__three_success_tests_and_four_guardrails__equals_the_publi
 def test_visitors_for_shares__shares_that_no_plan_has__are_refused(shares: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=r"0"):
         visitors_for_shares(*shares, alpha=0.05, power=0.8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.floats(0.05, 0.9), st.floats(10, 1e6))
+def test_visitors_in_all__two_variants__is_the_factor_of_an_unequal_split(share: float, per_variant: float) -> None:
+    ratio = max(share, 1 - share) / min(share, 1 - share)
+    total = visitors_in_all(per_variant, share, 1 - share)
+    assert total == pytest.approx(2 * per_variant * unequal_split_factor(ratio))
+    assert equal_visitors(total, share, 1 - share) == pytest.approx(per_variant)
+
+
+def test_detectable_mean_difference__needs_exactly_the_visitors_it_was_asked_for() -> None:
+    difference = detectable_mean_difference(12.0, 5_000, alpha=0.05, power=0.8)
+    assert visitors_for_means(12.0, difference, alpha=0.05, power=0.8) == pytest.approx(5_000)
+    with pytest.raises(ValueError, match="spread"):
+        detectable_mean_difference(0.0, 5_000, alpha=0.05, power=0.8)

@@ -1,0 +1,75 @@
+"""What can be planned: sites, their metrics, and the draft of an experiment, as core values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.core.metrics import MetricDefinition
+from experiments.core.plan import PlannedMetric
+from experiments.core.refusal import Refused
+from experiments.models import GRID, Experiment, Metric, Site
+from experiments.selectors.plans import definition_of, metric_rows, ordered_variants, planned_metric
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """A site to plan for."""
+
+    key: str
+    name: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningDraft:
+    """What an experiment says of its own plan so far, complete or not. `weights` are empty with fewer than two variants.
+
+    Units: `traffic` is a share.
+    """
+
+    site: str
+    key: str
+    name: str
+    metrics: tuple[PlannedMetric, ...]
+    weights: tuple[float, ...]
+    traffic: float
+    horizon_weeks: int | None
+
+
+def sites() -> list[SiteFacts]:
+    """Return every site, by name."""
+    return [SiteFacts(site.key, site.name, site.time_zone) for site in Site.objects.order_by("name", "key")]
+
+
+def metrics_of(site_key: str) -> list[MetricDefinition]:
+    """Return the site's metrics, the macro conversions first.
+
+    Raises: Refused with code `metric_incomplete` for one that cannot be read.
+    """
+    rows = Metric.objects.filter(site__key=site_key).select_related("parent").order_by("key")
+    try:
+        found = [definition_of(row) for row in rows]
+    except ValueError as error:
+        raise Refused("metric_incomplete", f"A metric cannot be read: {error}", "Mend its definition first.") from error
+    return sorted(found, key=lambda metric: (metric.conversion != "macro", metric.funnel_order or 0, metric.key))
+
+
+def planning_draft(experiment: Experiment) -> PlanningDraft:
+    """Return what the experiment says of its plan.
+
+    Raises: Refused with code `metric_incomplete` for a metric that cannot be read.
+    """
+    weights = [variant.weight for variant in ordered_variants(experiment)]
+    try:
+        metrics = tuple(planned_metric(row) for row in metric_rows(experiment))
+    except ValueError as error:
+        raise Refused("metric_incomplete", f"A metric cannot be read: {error}", "Mend its definition first.") from error
+    return PlanningDraft(
+        site=experiment.site.key,
+        key=experiment.key,
+        name=experiment.name,
+        metrics=metrics,
+        weights=tuple(w / sum(weights) for w in weights) if len(weights) > 1 else (),
+        traffic=experiment.traffic / GRID,
+        horizon_weeks=None if experiment.is_imported else experiment.horizon_weeks,
+    )
