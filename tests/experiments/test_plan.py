@@ -76,7 +76,7 @@ def plans(draw: Any) -> AnalysisPlan:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(plans())
 def test_document__through_json_text_and_back__is_the_same_plan_with_the_same_hash(plan: AnalysisPlan) -> None:
     again = AnalysisPlan.from_document(json.loads(json.dumps(plan.to_document())))
@@ -93,13 +93,13 @@ def _as_postgres_would(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(plans())
 def test_hash__whole_floats_come_back_as_integers_and_keys_in_another_order__is_the_same(plan: AnalysisPlan) -> None:
     assert AnalysisPlan.from_document(_as_postgres_would(plan.to_document())).hash() == plan.hash()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans(), plans())
 def test_hash__two_plans__is_equal_only_when_what_was_frozen_is(one: AnalysisPlan, other: AnalysisPlan) -> None:
     def frozen(plan: AnalysisPlan) -> Any:

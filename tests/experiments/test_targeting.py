@@ -84,7 +84,7 @@ agreed_visitors = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(agreed_conditions, agreed_visitors)
 def test_compile_condition__agreed_part_of_the_language__equals_the_growthbook_sdk(
     condition: dict[str, Any], visitor: dict[str, Any]

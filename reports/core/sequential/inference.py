@@ -116,7 +116,9 @@ def sequential_p(
         )
         return max(_excess(value, bound) for value, bound in zip(values, bounds, strict=True))
 
-    return _smallest_alpha(beyond, _LEVELS, is_rough=is_rough)
+    seen = shares if shares is not None else information
+    near = _spent_about(max(value * math.sqrt(share) for value, share in zip(values, seen, strict=True)))
+    return _smallest_alpha(beyond, _LEVELS, near=near, is_rough=is_rough)
 
 
 def repeated_p(
@@ -145,7 +147,13 @@ def repeated_p(
         levels = [*(level for level in _LEVELS if level < planned), planned]
     else:
         levels = [planned, *(level for level in _LEVELS if level > planned)]
-    return _smallest_alpha(beyond, levels, is_rough=True)
+    near = _spent_about(abs(z) * math.sqrt((shares or information)[-1]))
+    return _smallest_alpha(beyond, levels, near=near, is_rough=True)
+
+
+def _spent_about(z_at_the_end: float) -> float:
+    """Return the logarithm of the alpha whose O'Brien-Fleming bounds end at about this z: where to start a search."""
+    return math.log(max(2 * float(special.ndtr(-max(z_at_the_end, 0.0))), SMALLEST_P))
 
 
 def _excess(value: float, bound: float) -> float:
@@ -153,19 +161,37 @@ def _excess(value: float, bound: float) -> float:
     return -math.inf if math.isinf(bound) else value - bound
 
 
-def _smallest_alpha(beyond: Callable[[float], float], levels: Sequence[float], *, is_rough: bool) -> float:
+def _smallest_alpha(beyond: Callable[[float], float], levels: Sequence[float], *, near: float, is_rough: bool) -> float:
     """Return the alpha at which `beyond`, a rising function of its logarithm, crosses 0 within these levels."""
-    if beyond(levels[-1]) < 0:
+    index = _first_crossed(beyond, levels, bisect.bisect_left(levels, near))
+    if index is None:
         return 1.0
-    if beyond(levels[0]) > 0:
-        return SMALLEST_P
-    index = max(bisect.bisect_left(levels, 0.0, key=beyond), 1)
+    if index == 0:
+        return math.exp(levels[0])
     low, high = levels[index - 1], levels[index]
     below, above = beyond(low), beyond(high)
     if not is_rough and math.isfinite(below):
         return math.exp(float(optimize.brentq(beyond, low, high, xtol=1e-11)))
     is_between = math.isfinite(below) and math.isfinite(above) and above > below
     return math.exp(low + (high - low) * (-below / (above - below) if is_between else 1.0))
+
+
+def _first_crossed(beyond: Callable[[float], float], levels: Sequence[float], start: int) -> int | None:
+    """Return the first level at which `beyond` is not negative, or None; it looks in growing steps from `start`.
+
+    Every level costs a whole set of bounds, so a good start is worth more than a short list.
+    """
+    last, step = len(levels) - 1, 1
+    low = high = min(start, last)
+    while low > 0 and beyond(levels[low]) >= 0:
+        low, high, step = max(low - step, 0), low, 2 * step
+    while beyond(levels[high]) < 0:
+        if high == last:
+            return None
+        low, high, step = high, min(high + step, last), 2 * step
+    if low == 0 and beyond(levels[0]) >= 0:
+        return 0
+    return low + 1 + bisect.bisect_left(levels[low + 1 : high], 0.0, key=beyond)
 
 
 # Logarithms of alpha, evenly spaced where p-values matter.

@@ -84,7 +84,7 @@ def test_lin__without_covariates_that_vary__is_the_difference_of_means() -> None
 def test_lin__false_positives_with_a_useless_covariate__stay_near_five_per_cent() -> None:
     rng = np.random.default_rng(12)
     rejected = 0
-    replicates = 250
+    replicates = 150
     for _ in range(replicates):
         n = 120
         x, t = rng.normal(size=n), rng.permutation(np.repeat([0.0, 1.0], n // 2))

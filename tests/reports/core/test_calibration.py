@@ -73,7 +73,7 @@ def test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say() 
     variant, when = Traffic((60, 60)).arrivals()
     bounds = np.asarray(efficacy_bounds(SHARES, alpha=0.05))
     agreed = 0
-    for lift in (0.0, 0.25, -0.25) * 6:
+    for lift in (0.0, 0.25, -0.25) * 4:
         values = calibration.bernoulli(0.10, 0.10 * (1 + lift))(rng, variant, when)
         people = worlds.totals(("control", "treatment"), variant, {"cart": values}, when)
         analysis = analyse(plan, people, worlds.exposures_of(people), as_of=worlds.at_day(28))
@@ -92,7 +92,7 @@ def test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say() 
         # Information follows the matured visitors, so the bounds differ from even ones by a part in a hundred.
         assert [look.bound for look in comparison.looks] == pytest.approx(bounds, rel=0.02)
         agreed += comparison.claim is expected
-    assert agreed >= 17
+    assert agreed >= 11
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name.replace(" ", "_"))

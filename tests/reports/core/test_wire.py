@@ -64,7 +64,7 @@ def test_document__comparison_that_could_not_be_made__carries_code_and_sentence(
     assert "p_value" not in comparison
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 40), st.booleans())
 def test_document__any_world__follows_the_schema(seed: int, day: float, is_imported: bool) -> None:
     rng = np.random.default_rng(seed)
