@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
-from tests.tracking.logs import SITE, alias, event, exposure
+from experiments.core.metrics import Aggregate, Column
+from tests.tracking.logs import DAY_0, SITE, alias, event, exposure, rows
 from tracking.core.events import Event
+from tracking.core.timestamps import DAY_US, HOUR_US
+from tracking.core.totals import TotalsRequest
 from tracking.sealing import sealed_segments, waiting_segments
 from tracking.segments import Folders, SegmentWriter, encode_lines
 from tracking.stores import duck
@@ -67,6 +71,77 @@ def test_compact__stopped_at_a_step_and_done_again__counts_exactly(tmp_path: Pat
     assert store.count_events(site=SITE) == 81
     assert len(ids(store)) == len(set(ids(store))) == 81
     assert sealed_segments(Folders(tmp_path)) == []
+
+
+class FailingManifest(MemoryManifest):
+    """Its database is away at the moment of the commit."""
+
+    is_away = True
+
+    def commit(self, **changes: Any) -> None:
+        if self.is_away:
+            raise Stopped("commit")
+        super().commit(**changes)
+
+
+def test_compact__commit_fails__keeps_the_segments(tmp_path: Path) -> None:
+    manifest = FailingManifest()
+    store = store_with(tmp_path, manifest)
+    wait_for(tmp_path, [event(event_id=f"e{n}", hours=n) for n in range(60)])
+    with pytest.raises(Stopped):
+        store.compact()
+    assert store.count_events(site=SITE) == 60
+    manifest.is_away = False
+    store.compact()
+    assert store.count_events(site=SITE) == len(ids(store)) == 60
+
+
+class BusyManifest(MemoryManifest):
+    """Somebody compacts, merges and cleans up just before, or just after, one of the reader's questions."""
+
+    def __init__(self, moment: str) -> None:
+        super().__init__()
+        self.moment = moment
+        self.compact: Callable[[], object] | None = None
+
+    def _interrupt(self, moment: str) -> None:
+        if moment == self.moment and self.compact is not None:
+            compact, self.compact = self.compact, None
+            compact()
+
+    def consumed(self, names: Collection[str]) -> set[str]:
+        self._interrupt("before consumed")
+        found = super().consumed(names)
+        self._interrupt("after consumed")
+        return found
+
+    def files(self, *, site: str | None = None, days: Collection[int] | None = None) -> list[FileEntry]:
+        self._interrupt("before files")
+        found = super().files(site=site, days=days)
+        self._interrupt("after files")
+        return found
+
+
+@pytest.mark.parametrize("files", [1, 8])  # with 8 the compaction also merges them and deletes the old ones
+@pytest.mark.parametrize("moment", ["before consumed", "after consumed", "before files", "after files"])
+def test_readers__compaction_at_any_moment_of_the_question__count_exactly(
+    tmp_path: Path, moment: str, files: int
+) -> None:
+    manifest = BusyManifest(moment)
+    store = store_with(tmp_path, manifest)
+    for n in range(files):
+        store.load(SITE, [event(event_id=f"old{n}", hours=1)])
+    wait_for(tmp_path, [event(event_id="waits", hours=1), event(event_id="old0", hours=1)])
+
+    def compact() -> None:
+        other = store_with(tmp_path, manifest, grace_seconds=0.0)
+        assert other.compact().files_merged == (9 if files == 8 else 0)
+        other.compactor.delete_orphans()
+
+    manifest.compact = compact
+    assert store.count_events(site=SITE) == files + 1
+    assert manifest.compact is None
+    assert store.count_events(site=SITE) == files + 1
 
 
 def test_compact__stopped_while_merging__loses_and_doubles_nothing(tmp_path: Path) -> None:
@@ -147,6 +222,31 @@ def test_compact__site_that_is_no_folder_name__is_refused(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="outside"):
         store_with(tmp_path, MemoryManifest()).compact()
     assert not (tmp_path / "outside").exists()
+
+
+def test_readers__repeat_waits_while_the_original_is_in_a_file__see_it_once(tmp_path: Path) -> None:
+    store = store_with(tmp_path, MemoryManifest())
+    bought, met = event("buy", "a", 2, event_id="e1"), exposure("a", "new", 1, event_id="e2")
+    store.load(SITE, [bought, met])
+    wait_for(tmp_path, [bought, event("view", "b", 3, event_id="e1")])
+    wait_for(tmp_path, [met, bought], seal=False)
+    wait_for(tmp_path, [event("buy", "a", 26, event_id="e1")])  # another day: another event
+    assert store.count_events(site=SITE) == 3
+    assert store.count_events(site=SITE, event="buy", visitor="a") == 2
+    request = TotalsRequest(
+        SITE, "button", ("control", "new"), DAY_0 + DAY_US, columns=(Column("n", "buy", Aggregate.COUNT),)
+    )
+    assert rows(store.visitor_totals(request)) == [("new", DAY_0 + HOUR_US, 1.0)]
+
+
+def test_readers__deleted_events_whose_consumed_segment_is_still_there__do_not_see_them_again(tmp_path: Path) -> None:
+    manifest = MemoryManifest()
+    wait_for(tmp_path, [event(event_id="a")])
+    with pytest.raises(Stopped):
+        store_with(tmp_path, manifest, at_step=stopping_at("committed")).compact()
+    assert len(sealed_segments(Folders(tmp_path))) == 1
+    manifest.commit(removed=[entry.path for entry in manifest.files()])
+    assert store_with(tmp_path, manifest).count_events(site=SITE) == 0
 
 
 def test_orphans__left_by_a_kill__are_deleted_after_their_grace_and_never_before(tmp_path: Path) -> None:
