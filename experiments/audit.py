@@ -17,6 +17,8 @@ _SILENT = {
     "id",
     "created_at",
     "definition_version",
+    "audited_at",
+    "audit_outcome",
     "seed",
     "salt",
     "secret_hash",

@@ -1,4 +1,4 @@
-"""Answers of the analysis: append-only runs, and when the next one is due."""
+"""Answers of the analysis: append-only runs and audits, and when the next run is due."""
 
 from __future__ import annotations
 
@@ -61,3 +61,50 @@ class AnalysisSchedule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.experiment} due {self.due_at:%Y-%m-%d %H:%M}" if self.due_at else f"{self.experiment} not due"
+
+
+class MetricAudit(models.Model):
+    """What a metric's self-audit found, never changed afterwards. The newest one is also noted on the metric itself."""
+
+    class State(models.TextChoices):
+        PASSED = "passed", "Passed"
+        FAILED = "failed", "Failed"
+        UNDECIDED = "undecided", "Undecided"
+
+    metric = models.ForeignKey("experiments.Metric", on_delete=models.CASCADE, related_name="audits")
+    definition_version = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=State.choices)
+    reason = models.TextField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    visitors = models.PositiveIntegerField()
+    splits = models.PositiveIntegerField()
+    seed = models.PositiveBigIntegerField()
+    alpha = models.FloatField()
+    false_positive_rate = models.FloatField(null=True, blank=True)
+    rate_low = models.FloatField(null=True, blank=True)
+    rate_high = models.FloatField(null=True, blank=True)
+    base = models.FloatField(null=True, blank=True)
+    detectable_lift = models.FloatField(null=True, blank=True)
+    code_version = models.CharField(max_length=60)
+    audited_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["metric", "-id"])]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state="undecided", false_positive_rate__isnull=True)
+                | Q(state__in=["passed", "failed"], false_positive_rate__isnull=False),
+                name="audit_has_a_rate_or_no_opinion",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Audit {self.pk} of metric {self.metric_id}: {self.state}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store a new audit. Raises: TypeError for one that is stored already."""
+        if not self._state.adding:
+            raise TypeError(f"Audit {self.pk} is append-only and cannot be changed; audit the metric again.")
+        super().save(*args, **kwargs)

@@ -36,13 +36,17 @@ class DraftVariant:
 
 @dataclass(frozen=True, slots=True)
 class DraftMetric:
-    """A metric as configured, with its role and, for a guardrail, its margin and the reason given for it."""
+    """A metric as configured, with its role and, for a guardrail, its margin and the reason given for it.
+
+    `audit_failure` says why this very definition did not pass its self-audit; empty when it did or had none.
+    """
 
     definition: MetricDefinition
     role: Role
     margin: float | None = None
     reason: str = ""
     is_of_this_site: bool = True
+    audit_failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,17 @@ def check_definitions(draft: Draft) -> Iterator[Obstacle]:
             )
 
 
+def check_audits(draft: Draft) -> Iterator[Obstacle]:
+    for planned in draft.metrics:
+        if planned.audit_failure and planned.role is not Role.EXPLORATORY:
+            yield Obstacle(
+                "metric_failed_audit",
+                f"Metric '{planned.definition.key}' failed its self-audit, so it may not decide: {planned.audit_failure}",
+                "Make it exploratory, or mend its definition (a cap tames single huge orders) and audit it again "
+                "with `manage.py self_audit`.",
+            )
+
+
 def check_target(draft: Draft) -> Iterator[Obstacle]:
     if draft.target_step and draft.target_step not in draft.milestones:
         yield Obstacle(
@@ -256,6 +271,7 @@ READINESS_CHECKS: tuple[Check, ...] = (
     check_macro_is_protected,
     check_margins,
     check_definitions,
+    check_audits,
     check_target,
     check_audience,
     check_layer,

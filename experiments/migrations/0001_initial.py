@@ -128,6 +128,8 @@ class Migration(migrations.Migration):
                 ('expected_pass_through', models.FloatField(blank=True, help_text='Share of a lift here that you expect to reach the macro conversion, 0 to 1.', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(1)])),
                 ('options', models.JSONField(blank=True, default=dict, help_text='What only some kinds of metric need.', validators=[experiments.models.fields.validate_object])),
                 ('definition_version', models.PositiveIntegerField(default=1, editable=False)),
+                ('audited_at', models.DateTimeField(blank=True, editable=False, null=True)),
+                ('audit_outcome', models.JSONField(blank=True, default=dict, editable=False, help_text='What the last self-audit found, and for which definition version.')),
                 ('is_archived', models.BooleanField(default=False, help_text='Archived metrics are not offered to new experiments; nothing else changes.')),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('parent', models.ForeignKey(blank=True, help_text='Milestones only: the step that comes before this one, if it is required.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='children', to='experiments.metric')),

@@ -77,6 +77,13 @@ class Metric(models.Model):
         default=dict, blank=True, validators=[validate_object], help_text="What only some kinds of metric need."
     )
     definition_version = models.PositiveIntegerField(default=1, editable=False)
+    audited_at = models.DateTimeField(null=True, blank=True, editable=False)
+    audit_outcome = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="What the last self-audit found, and for which definition version.",
+    )
     is_archived = models.BooleanField(
         default=False, help_text="Archived metrics are not offered to new experiments; nothing else changes."
     )

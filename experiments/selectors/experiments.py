@@ -13,7 +13,7 @@ from experiments.core.readiness import Draft, DraftMetric, DraftVariant, LayerCl
 from experiments.core.refusal import Refused
 from experiments.models import Experiment as Experiment
 from experiments.models import Metric, PublishedRuleset, Site
-from experiments.selectors.plans import definition_of, metric_rows, ordered_variants
+from experiments.selectors.plans import audit_failure, definition_of, metric_rows, ordered_variants
 
 STARTED = (Status.RUNNING.value, Status.PAUSED.value)
 ANALYSABLE = (*STARTED, Status.STOPPED.value)
@@ -90,6 +90,7 @@ def draft_of(experiment: Experiment, now: datetime) -> Draft:
                 margin=row.margin,
                 reason=row.reason,
                 is_of_this_site=row.metric.site_id == experiment.site_id,
+                audit_failure=audit_failure(row.metric),
             )
             for row in metric_rows(experiment)
         ),

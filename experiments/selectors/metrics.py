@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from experiments.models import Experiment, Metric
-from experiments.selectors.experiments import STARTED
+from experiments.core.refusal import Refused
+from experiments.models import Experiment
+from experiments.models import Metric as Metric
+from experiments.selectors.experiments import STARTED, site_by_key
 
 # A change of any of these changes the number; everything else is a label.
 DEFINING_FIELDS = (
@@ -23,6 +25,21 @@ DEFINING_FIELDS = (
     "expected_pass_through",
     "options",
 )
+
+
+def auditable_metrics(site: str, key: str | None = None) -> list[Metric]:
+    """Return the site's metrics that are not archived, or the one called `key`.
+
+    Raises: Refused with code `unknown_site` or `unknown_metric`.
+    """
+    rows = Metric.objects.filter(site=site_by_key(site), is_archived=False).select_related("site", "parent")
+    if key is None:
+        return list(rows.order_by("key"))
+    found = rows.filter(key=key).first()
+    if found is None:
+        known = ", ".join(rows.order_by("key").values_list("key", flat=True)[:10]) or "none"
+        raise Refused("unknown_metric", f"Site '{site}' has no metric '{key}'.", f"There are: {known}.")
+    return [found]
 
 
 def changed_fields(before: Metric, after: Metric) -> set[str]:

@@ -38,6 +38,14 @@ def definition_of(metric: Metric) -> MetricDefinition:
     )
 
 
+def audit_failure(metric: Metric) -> str:
+    """Return why the metric's present definition failed its self-audit; empty when it passed, had none, or has changed since."""
+    outcome = metric.audit_outcome
+    if outcome.get("state") != "failed" or outcome.get("definition_version") != metric.definition_version:
+        return ""
+    return str(outcome.get("reason", ""))
+
+
 def ordered_variants(experiment: Experiment) -> list[Variant]:
     """Return the variants in the order in which the hash range is dealt out: the control first, then by position."""
     return sorted(experiment.variants.all(), key=lambda v: (not v.is_control, v.position, v.pk))

@@ -20,7 +20,7 @@ from experiments.services.lifecycle import (
     start_experiment,
     stop_experiment,
 )
-from experiments.services.metrics import ensure_metric, save_metric
+from experiments.services.metrics import ensure_metric, note_audit, save_metric
 from experiments.services.rulesets import publish_ruleset
 from experiments.services.sites import (
     create_api_key,
@@ -44,6 +44,7 @@ __all__ = [
     "ensure_imported_experiment",
     "ensure_metric",
     "ensure_site",
+    "note_audit",
     "note_key_use",
     "pause_experiment",
     "publish_ruleset",

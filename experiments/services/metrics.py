@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,7 +14,7 @@ from experiments.core.metrics import Conversion
 from experiments.core.refusal import Refused
 from experiments.models import Metric, Site
 from experiments.selectors.metrics import DEFINING_FIELDS, changed_fields, lock_reason
-from experiments.selectors.plans import definition_of
+from experiments.selectors.plans import audit_failure, definition_of
 
 
 @transaction.atomic
@@ -77,3 +78,18 @@ def save_metric(*, metric: Metric, by: User | None = None) -> Metric:
     with acting(by):
         metric.save()
         return metric
+
+
+@transaction.atomic
+def note_audit(*, metric: Metric, outcome: dict[str, Any], at: datetime) -> Metric:
+    """Keep what a self-audit found on the metric, where the check list before a start reads it.
+
+    `outcome` has at least `state` (passed, failed or undecided), `reason`, and `definition_version`: the definition that was
+    audited. A later definition starts with a clean sheet, and a failure is not wiped out by having too little history.
+    """
+    metric = Metric.objects.select_for_update().get(pk=metric.pk)
+    metric.audited_at = at
+    if outcome["state"] != "undecided" or not audit_failure(metric):
+        metric.audit_outcome = outcome
+    metric.save(update_fields=["audited_at", "audit_outcome"])
+    return metric

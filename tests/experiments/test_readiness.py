@@ -33,6 +33,7 @@ CASES = {
         SOUND, metrics=(MICRO, MACRO, replace(RATIO, definition=replace(RATIO.definition, kind="odd")))
     ),
     "metric_incomplete": replace(SOUND, metrics=(MICRO, MACRO, RATIO)),
+    "metric_failed_audit": replace(SOUND, metrics=(replace(MICRO, audit_failure="It found 11 %."), MACRO)),
     "target_step_unknown": replace(SOUND, target_step="nowhere"),
     "audience_invalid": replace(SOUND, audience={"country": {"$nearly": "PT"}}),
     "no_traffic": replace(SOUND, traffic=0),
@@ -80,3 +81,8 @@ def test_start_refused__several_obstacles__gives_each_piece_of_advice_once() -> 
     refused = StartRefused((*found, *found))
     assert all(o.message in refused.message for o in found)
     assert refused.advice.count(found[0].advice) == 1
+
+
+def test_obstacles__failed_audit_of_an_exploratory_metric__is_no_obstacle() -> None:
+    shelf = DraftMetric(MetricDefinition("x", "X", Conversion.SECONDARY, "conversion", "x"), Role.EXPLORATORY)
+    assert obstacles(replace(SOUND, metrics=(MICRO, MACRO, replace(shelf, audit_failure="It found 11 %.")))) == ()
