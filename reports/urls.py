@@ -4,11 +4,13 @@ from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from reports.views import api, pages
+from reports.views import api, pages, planner
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="report-list"), name="home"),
     path("reports/", pages.report_list, name="report-list"),
+    # Before the reports: an experiment called 'planner' keeps its API, and its page gives way to this one.
+    path("reports/planner/", planner.planner, name="planner"),
     path("reports/<str:key>/", pages.report, name="report"),
     path("reports/<str:key>/analyse/", pages.analyse_now, name="report-analyse"),
     path("reports/<str:key>/report.json", pages.report_json, name="report-json"),
@@ -18,6 +20,7 @@ urlpatterns = [
     path("api/v1/experiments", api.ExperimentList.as_view(), name="api-experiments"),
     path("api/v1/experiments/<str:key>/report", api.ExperimentReport.as_view(), name="api-report"),
     path("api/v1/experiments/<str:key>/runs/<int:run_id>", api.ExperimentRun.as_view(), name="api-run"),
+    path("api/v1/plan", planner.Plan.as_view(), name="api-plan"),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="api-schema"), name="api-docs"),
 ]

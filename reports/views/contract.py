@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 
 ERROR: Schema = {"$ref": "#/components/schemas/Error"}
 REPORT: Schema = {"$ref": "#/components/schemas/Report"}
+PLAN: Schema = {"$ref": "#/components/schemas/Plan"}
 EXPERIMENTS: Schema = {"$ref": "#/components/schemas/Experiments"}
 
 _TEXT: Schema = {"type": "string"}
@@ -41,6 +42,42 @@ _REFUSAL = _object(
     message={**_TEXT, "description": "What is wrong, with the value."},
     advice={**_TEXT, "description": "What to do instead."},
 )
+_NUMBER: Schema = {"type": "number"}
+_PLAN_METRIC = _object(
+    ["key", "name", "conversion", "role", "lift", "baseline", "problem", "size", "detectable", "guardrail"],
+    key=_TEXT,
+    name=_TEXT,
+    conversion={"enum": ["macro", "milestone", "secondary"]},
+    role=_or_null(_TEXT),
+    direction={"enum": ["increase", "decrease"]},
+    window_hours=_or_null(_NUMBER),
+    lift={**_NUMBER, "description": "Relative; below 0 where less is better."},
+    baseline=_or_null(_object(["value", "low", "high", "visitors", "deviation", "source"], value=_NUMBER)),
+    problem=_or_null(_REFUSAL),
+    size=_or_null(
+        _object(
+            ["one_look", "visitors", "weeks", "days"],
+            one_look={
+                **_NUMBER,
+                "description": "Visitors in all for one look, nothing corrected: the textbook's number.",
+            },
+            visitors={**_COUNT, "description": "The most visitors in all, with daily looks and corrections."},
+            weeks={**_or_null(_COUNT), "description": "Null: longer than the weeks at hand."},
+            days=_COUNT,
+        )
+    ),
+    detectable={"type": "array", "items": _object(["weeks", "lift"], weeks=_COUNT, lift=_or_null(_NUMBER))},
+    guardrail=_or_null(
+        _object(
+            ["margin", "weeks", "chance_of_safe", "is_powered", "least_margin"],
+            margin=_NUMBER,
+            weeks=_COUNT,
+            chance_of_safe=_or_null(_NUMBER),
+            is_powered={"type": "boolean"},
+            least_margin=_or_null(_NUMBER),
+        )
+    ),
+)
 _RUN = _object(
     ["id", "status", "as_of", "finished_at", "plan_hash", "code_version"],
     id=_COUNT,
@@ -60,6 +97,30 @@ SCHEMAS: dict[str, Schema] = {
         "allOf": [REPORT_SCHEMA, _object(["run"], run={"$ref": "#/components/schemas/Run"})],
         "description": "The public report document. `schema` counts its versions; fields are only ever added within one.",
     },
+    "Plan": _object(
+        ["schema", "site", "question", "traffic", "metrics", "recommendation"],
+        schema={"enum": [1]},
+        site=_TEXT,
+        experiment=_or_null(_TEXT),
+        question=_OBJECT,
+        traffic=_object(
+            ["source", "visitors_per_week"],
+            source={"enum": ["history", "given"]},
+            visitors_per_week=_NUMBER,
+            by_weekday={"type": "array", "items": _NUMBER, "description": "Medians, Monday first."},
+            full_weeks=_COUNT,
+        ),
+        metrics={"type": "array", "items": _PLAN_METRIC},
+        horizon_weeks=_or_null(_COUNT),
+        recommendation=_object(
+            ["state", "title", "decide_by", "sentence", "reasons"],
+            state={"enum": ["run", "run_on_micro", "do_not_run", "cannot_say"]},
+            title=_TEXT,
+            decide_by=_or_null(_TEXT),
+            sentence=_TEXT,
+            reasons={"type": "array", "items": _TEXT},
+        ),
+    ),
     "Experiments": _object(
         ["experiments"],
         experiments={
