@@ -131,6 +131,10 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
 
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Model | None = None) -> dict[str, tuple[str, ...]]:
+        """Suggest a key while the name of a new experiment is typed; later it is in somebody's code and stays."""
+        return {"key": ("name",)} if obj is None else {}
+
     def get_formset_kwargs(self, request: HttpRequest, obj: Model, inline: Any, prefix: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         if isinstance(inline, VariantInline) and obj.pk is None:

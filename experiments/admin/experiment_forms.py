@@ -165,6 +165,10 @@ class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ExperimentMetric
         fields = METRIC_FIELDS
+        help_texts = {
+            "role": "Primary: what the experiment is about. Proxy: a micro conversion that may decide early. Guardrail: must "
+            "not get worse than its margin. Exploratory: shown, never decides."
+        }
         widgets = {"reason": UnfoldAdminTextareaWidget(attrs={"rows": 1})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

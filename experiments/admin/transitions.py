@@ -70,7 +70,8 @@ DEEDS: tuple[Deed, ...] = (
         "started",
         "play_arrow",
         "Visitors are assigned from now on. Variants, weights, audience, metrics, roles and margins are frozen, and the "
-        "plan gets a hash that every report shows. You can still change the traffic and the end date.",
+        "plan gets a hash that every report shows. You can still change the traffic and the end "
+        "date, and add exploratory metrics.",
         False,
         _start,
     ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from experiments.core.lifecycle import Status
@@ -14,6 +15,7 @@ from experiments.selectors.experiments import STARTED, start_obstacles
 from experiments.selectors.plans import DAYS_A_WEEK
 
 MANY_DRAFTS = 5
+ONE_DAY = timedelta(days=1)
 
 
 class Step(StrEnum):
@@ -53,7 +55,7 @@ def days_running(experiment: Experiment, now: datetime) -> int | None:
     """Return the number of days begun since the start, up to the end; None before the start."""
     if experiment.started_at is None:
         return None
-    return max(0, ((experiment.ended_at or now) - experiment.started_at).days) + 1
+    return max(1, math.ceil(((experiment.ended_at or now) - experiment.started_at) / ONE_DAY))
 
 
 def running_now(now: datetime) -> Sequence[RunningNow]:
