@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,21 @@ TOLD = frozenset(
     | {"not_computable", "lift_not_computable", "guardrail", "unbounded", "standard_error", "degrees_of_freedom"}
     | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped", "single_look"}
 )
+
+# What a field is called on the page, where its own name would say little.
+CALLED = {
+    "guardrail, ruled out worsening": "Guardrail, worsening beyond which all is ruled out",
+    "guardrail, is small drop likely": "Guardrail, a small drop is likely",
+    "guardrail, power": "Guardrail, chance to show safety so far",
+    "guardrail, power at horizon": "Guardrail, chance to show safety at the planned end",
+    "bayes, prior, a": "Bayes, prior Beta(a, b): a",
+    "bayes, prior, b": "Bayes, prior Beta(a, b): b",
+    "bayes, p better": "Bayes, probability of being better",
+    "bayes, expected loss shipping": "Bayes, expected loss by shipping",
+    "bayes, expected loss keeping": "Bayes, expected loss by keeping the control",
+    "bayes, ci low": "Bayes, effect at least",
+    "bayes, ci high": "Bayes, effect at most",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +117,7 @@ def _input_rows(values: Mapping[str, Any]) -> tuple[Row, ...]:
     if exposed is not None:
         rows.append(Row("Visitors exposed", numbers.whole(exposed)))
         if exposed > visitors:
-            rows.append(Row("Still inside their window", numbers.whole(exposed - visitors)))
+            rows.append(Row("Not followed long enough", numbers.whole(exposed - visitors)))
     rows.append(Row("Visitors counted", numbers.whole(visitors)))
     if "converted" in values:
         rows.append(Row("Converted", numbers.whole(values["converted"])))
@@ -140,11 +155,15 @@ def _comparison_rows(comparison: Mapping[str, Any]) -> tuple[Row, ...]:
     guardrail = comparison.get("guardrail")
     if isinstance(guardrail, Mapping):
         told = {k: v for k, v in guardrail.items() if k != "worsening"}
-        rows.extend(Row(f"Guardrail, {label}", text) for label, text in evidence_rows(told))
+        rows.extend(_called(evidence_rows({"guardrail": told})))
         rows.extend(_worsening_rows(guardrail.get("worsening")))
     extra = {k: v for k, v in comparison.items() if k not in TOLD}
-    rows.extend(Row(label[:1].upper() + label[1:], text) for label, text in evidence_rows(extra))
+    rows.extend(_called(evidence_rows(extra)))
     return tuple(rows)
+
+
+def _called(rows: Iterable[tuple[str, str]]) -> list[Row]:
+    return [Row(CALLED.get(label, label[:1].upper() + label[1:]), text) for label, text in rows]
 
 
 def _worsening_rows(seen: Any) -> list[Row]:

@@ -338,7 +338,7 @@ def test_working__visitors_still_inside_their_window__are_counted_apart() -> Non
     document["metrics"][0]["values"][0]["exposed"] = 1500
     rows = {r.label: r.text for r in metrics(document).tables[0].blocks[0].working.inputs[0].rows}
     assert rows["Visitors exposed"] == "1,500"
-    assert rows["Still inside their window"] == "97"
+    assert rows["Not followed long enough"] == "97"
     assert rows["Visitors counted"] == "1,403"
 
 

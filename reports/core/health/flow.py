@@ -68,19 +68,22 @@ def silent_metrics(context: HealthContext) -> tuple[Finding, ...]:
 
 
 def immature_visitors(context: HealthContext) -> tuple[Finding, ...]:
-    """Say how many visitors are left out because their conversion window has not passed."""
+    """Say how many visitors are left out because their conversion window has not passed at the latest look."""
     waiting = [m for m in context.metrics if m.matured < m.exposed]
     if not waiting:
         return ()
     slowest = min(waiting, key=lambda m: m.matured)
     hours = slowest.planned.metric.window_hours or 0.0
+    # After the final look nobody joins any more, however much time passes.
+    is_over = context.progress.final_day is not None
+    rest = "came too late to be followed that long and stay out" if is_over else "join when their time has passed"
     return (
         Finding(
             "immature_visitors",
             Severity.INFO,
-            "Some visitors are still being followed",
+            "Some visitors came too late to be counted" if is_over else "Some visitors are still being followed",
             f"'{slowest.name}' counts what visitors do within {hours:g} hours of their first exposure, so it uses "
-            f"{slowest.matured:,} of {slowest.exposed:,} visitors; the others join when their time has passed.",
+            f"{slowest.matured:,} of {slowest.exposed:,} visitors; the others {rest}.",
             {
                 "metrics": [
                     {

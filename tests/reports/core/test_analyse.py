@@ -67,6 +67,19 @@ def test_immature_visitors__before_and_after_the_final_look__says_whether_they_s
     assert [says in f.detail for f in findings if f.code == "immature_visitors"] == [True]
 
 
+def test_analyse__retention__counts_only_visitors_whose_last_day_has_passed() -> None:
+    metric = worlds.metric("back", kind="retention", window_hours=72, options={"from_day": 1, "to_day": 3})
+    plan = worlds.plan(metric)
+    (column,) = columns_for(plan)
+    assert (column.start_hours, column.end_hours) == (24.0, 72.0)
+    when = [worlds.microseconds(worlds.at_day(d)) for d in (0, 7, 7.01, 0, 7)]
+    people = worlds.totals(CONTROL_AND_TREATMENT, [0, 0, 0, 1, 1], {"back": [3, 0, 1, 1, 1]}, when)
+    found = _run(plan, people, day=10).metrics[0]
+    # At day 10 three days have passed for visitors up to day 7.
+    assert found.value_of("control").statistic == Proportion(2, 1)
+    assert found.value_of("treatment").statistic == Proportion(2, 2)
+
+
 def test_analyse__cap__cuts_each_visitor_alike_in_every_variant() -> None:
     plan = worlds.plan(worlds.metric("spend", kind="value_sum", cap=10.0))
     people = worlds.totals(CONTROL_AND_TREATMENT, [0, 0, 1, 1], {"spend": [5, 40, 12, 0]})
