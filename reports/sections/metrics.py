@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from experiments.core.metric_kinds.retention import PERIOD, RetentionKind
 from experiments.core.metrics import Direction
 from experiments.core.plan import PlannedMetric
 from reports.sections import numbers
@@ -32,6 +33,7 @@ KINDS = {
     "event_count": "events per visitor",
     "value_sum": "value per visitor",
     "ratio": "ratio",
+    "retention": "share of visitors who came back",
 }
 
 
@@ -141,7 +143,10 @@ def _facts(metric: Mapping[str, Any], planned: PlannedMetric | None) -> tuple[st
     facts.append(KINDS.get(str(metric["kind"]), str(metric["kind"]).replace("_", " ")))
     if planned is None:
         return tuple(facts)
-    if planned.metric.window_hours is not None:
+    if planned.metric.kind == RetentionKind.key:
+        first, last = (planned.metric.options[name] for name in PERIOD)
+        facts.append(f"from day {first:g} until day {last:g} after the first exposure")
+    elif planned.metric.window_hours is not None:
         facts.append(f"within {window(planned.metric.window_hours)} of the first exposure")
     if planned.metric.cap is not None:
         facts.append(f"cut at {numbers.amount(planned.metric.cap)} a visitor")

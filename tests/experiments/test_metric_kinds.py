@@ -26,6 +26,13 @@ def _definition(kind: str, window: float | None, cap: float | None = None, **mor
     return MetricDefinition("m", "M", Conversion.MACRO, kind, "buy", window_hours=window, cap=cap, **more)
 
 
+FIRST_DAY = {"from_day": 0, "to_day": 1}
+
+
+def _retention(first: Any, last: Any, window: float | None = None) -> MetricDefinition:
+    return _definition("retention", window, options={"from_day": first, "to_day": last})
+
+
 def _column(column: Column, visitor: list[Any]) -> float:
     """What the store promises for one visitor, computed by hand."""
     inside = [
@@ -52,6 +59,15 @@ def _seen(visitor: list[Any], window: float | None, name: str = "buy") -> list[f
 def test_conversion__any_events__is_one_for_who_did_it_in_time(people: list[list[Any]], window: float | None) -> None:
     expected = [1.0 if _seen(p, window) else 0.0 for p in people]
     assert _values(_definition("conversion", window), people).numerator.tolist() == expected
+
+
+@given(visitors, st.integers(0, 4), st.integers(1, 4))
+def test_retention__any_events__is_one_for_who_came_back_in_those_days(
+    people: list[list[Any]], first: int, days: int
+) -> None:
+    low, high = 24 * first, 24 * (first + days)
+    expected = [float(any(n == "buy" and low <= h < high for h, n, _ in p)) for p in people]
+    assert _values(_retention(first, first + days, float(high)), people).numerator.tolist() == expected
 
 
 @given(visitors, windows, caps)
@@ -83,7 +99,7 @@ def test_ratio__any_events__keeps_both_totals_of_each_visitor(
 
 def test_columns__of_every_kind__have_names_of_their_own_metric() -> None:
     for key, kind in METRIC_KINDS.items():
-        names = [c.name for c in kind.columns(_definition(key, 24.0, denominator_event="view"))]
+        names = [c.name for c in kind.columns(_definition(key, 24.0, denominator_event="view", options=FIRST_DAY))]
         assert names == ["m", "m.denominator"][: len(names)]
         assert len(set(names)) == len(names)
 
@@ -102,6 +118,13 @@ def test_columns__property_filters__reach_the_numerator_only() -> None:
         (_definition("conversion", None, denominator_event="view"), "denominator"),
         (_definition("event_count", None, value_property="price"), "value property"),
         (_definition("value_sum", None, denominator_event="view"), "denominator"),
+        (_retention(7, 14), "336 hours"),
+        (_retention(7, 14, 24.0), "it is 24"),
+        (_retention(None, 14, 336.0), "'from_day': None"),
+        (_retention(14, 7, 168.0), "above it"),
+        (_retention(-1, 7, 168.0), "not below 0"),
+        (_retention("7", 14, 336.0), "numbers"),
+        (_retention(True, 14, 336.0), "numbers"),
         (_definition("ratio", None), "denominator event"),
         (_definition("ratio", None, denominator_event="view", options={"numerator": "max"}), "'max'"),
         (_definition("ratio", None, denominator_event="view", value_property="price"), "value property"),
@@ -114,7 +137,7 @@ def test_check__definition_that_contradicts_its_kind__says_so(metric: MetricDefi
 
 def test_check__sound_definitions__have_no_fault() -> None:
     for key, kind in METRIC_KINDS.items():
-        metric = _definition(key, 24.0)
+        metric = _definition(key, 24.0, options=FIRST_DAY if key == "retention" else {})
         assert kind.check(replace(metric, denominator_event="view") if key == "ratio" else metric) == []
 
 

@@ -4,6 +4,7 @@ from experiments.core.metric_kinds.base import FloatArray, MetricKind, Statistic
 from experiments.core.metric_kinds.conversion import ConversionKind
 from experiments.core.metric_kinds.event_count import EventCountKind
 from experiments.core.metric_kinds.ratio import RatioKind
+from experiments.core.metric_kinds.retention import RetentionKind
 from experiments.core.metric_kinds.value_sum import ValueSumKind
 
 _KINDS: tuple[MetricKind, ...] = (
@@ -11,6 +12,7 @@ _KINDS: tuple[MetricKind, ...] = (
     EventCountKind(),
     ValueSumKind(),
     RatioKind(),
+    RetentionKind(),
 )
 
 METRIC_KINDS: dict[str, MetricKind] = {kind.key: kind for kind in _KINDS}

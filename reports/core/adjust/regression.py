@@ -85,7 +85,7 @@ def lin(values: FloatArray, is_treated: FloatArray, covariates: FloatArray) -> A
     q, r = linalg.qr(design, mode="economic")
     residuals = y - q @ (q.T @ y)
     leverage = np.minimum(np.einsum("ij,ij->i", q, q), 1 - 1e-12)
-    row = linalg.solve_triangular(r, q.T)[1]
+    row = q @ linalg.solve_triangular(r, np.eye(k)[1], trans="T")
     effect = float(row @ y)
     if not np.any(np.abs(residuals) > 1e-12 * (np.abs(y).max() + 1)):
         return NotComputable(Blocker.NO_VARIATION, "The regression leaves no variation to judge an effect by.")

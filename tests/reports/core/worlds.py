@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,7 @@ def metric(
     direction: Direction = Direction.INCREASE,
     cap: float | None = None,
     denominator_event: str | None = None,
+    options: dict[str, Any] | None = None,
 ) -> PlannedMetric:
     definition = MetricDefinition(
         key=key,
@@ -47,6 +49,7 @@ def metric(
         direction=direction,
         cap=cap,
         denominator_event=denominator_event,
+        options=options or {},
     )
     return PlannedMetric(definition, role, margin)
 
