@@ -252,6 +252,20 @@ def test_outcomes_of__ratio__counts_below_and_adds_above(tmp_path: Path) -> None
     )
 
 
+def test_outcomes_of__retention__needs_the_time_of_each_event() -> None:
+    metric = MetricDefinition(
+        key="back",
+        name="back",
+        conversion=Conversion.SECONDARY,
+        kind="retention",
+        event="visit",
+        window_hours=72.0,
+        options={"from_day": 1, "to_day": 3},
+    )
+    with pytest.raises(ImportFault, match="'back' of kind 'retention' needs the time of each event"):
+        visitor_table.outcomes_of([metric], {"visit": "v"})
+
+
 def test_require_columns__misspelt__suggests_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ImportFault, match=r"--visitor names the column 'Idd'.*Did you mean 'id'"):
         require_columns(source_of(tmp_path, CONTRADICTING), {"--visitor": "Idd", "--variant": "group", "--time": None})

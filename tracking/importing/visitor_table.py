@@ -69,15 +69,16 @@ def outcomes_of(metrics: Sequence[MetricDefinition], columns: Mapping[str, str])
     for metric in metrics:
         kind = METRIC_KINDS[metric.kind]
         for needed in kind.columns(metric):
-            if needed.aggregate is Aggregate.SUM:
-                reading = Reading.AMOUNT
-            elif needed.aggregate is Aggregate.COUNT:
-                reading = Reading.ONCE if kind.statistic is StatisticKind.PROPORTION else Reading.TIMES
-            else:
+            is_placed = needed.start_hours != 0 or needed.aggregate not in {Aggregate.SUM, Aggregate.COUNT}
+            if is_placed:
                 raise ImportFault(
                     f"Metric '{metric.key}' of kind '{metric.kind}' needs the time of each event, which a table with "
                     "one row per visitor does not have. Import an event log with import_events instead."
                 )
+            if needed.aggregate is Aggregate.SUM:
+                reading = Reading.AMOUNT
+            else:
+                reading = Reading.ONCE if kind.statistic is StatisticKind.PROPORTION else Reading.TIMES
             before = found.get(needed.event)
             if before is not None and before.reading is not reading:
                 raise ImportFault(
