@@ -44,6 +44,7 @@ class ExperimentPage:
     plan_hash: str | None
     ruleset_version: int | None
     report: str
+    planner: str
     end_reason: str
     started_at: datetime | None
     ended_at: datetime | None
@@ -52,6 +53,11 @@ class ExperimentPage:
 
 def report_address(experiment: Experiment) -> str:
     return f"/reports/{quote(experiment.key)}/"
+
+
+def planner_address(experiment: Experiment) -> str:
+    query = urlencode({"experiment": experiment.key, "site": experiment.site.key})
+    return f"/reports/planner/?{query}"
 
 
 def page_of(experiment: Experiment, now: datetime) -> ExperimentPage:
@@ -67,6 +73,7 @@ def page_of(experiment: Experiment, now: datetime) -> ExperimentPage:
         plan_hash=frozen_hash_of(experiment),
         ruleset_version=latest_ruleset_version(experiment.site),
         report=report_address(experiment) if experiment.is_started else "",
+        planner="" if experiment.is_started or experiment.is_imported else planner_address(experiment),
         end_reason=experiment.end_reason,
         started_at=experiment.started_at,
         ended_at=experiment.ended_at,

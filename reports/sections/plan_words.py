@@ -66,7 +66,6 @@ class PlanWords:
     traffic_note: str
     weekdays: tuple[tuple[str, str], ...]
     lift: str
-    weeks: tuple[str, ...]
     metrics: tuple[MetricWords, ...]
 
 
@@ -88,7 +87,6 @@ def plan_words(document: Mapping[str, Any]) -> PlanWords:
             (name, numbers.whole(count)) for name, count in zip(DAY_NAMES, traffic["by_weekday"], strict=False)
         ),
         lift=numbers.typeset(f"{document['question']['lift'] * 100:g} %"),
-        weeks=next((tuple(lift.weeks for lift in one.lifts) for one in metrics if one.lifts), ()),
         metrics=metrics,
     )
 
@@ -129,12 +127,12 @@ def _metric(one: Mapping[str, Any], document: Mapping[str, Any]) -> MetricWords:
         weeks=numbers.plural(size["weeks"], "week") if size["weeks"] else "too long",
         weeks_note=numbers.plural(size["days"], "day"),
         expected=(
-            f"on average {numbers.whole(size['visitors_expected_if_real'])} if the lift is real, "
+            f"{numbers.whole(size['visitors_expected_if_real'])} visitors if the lift is real, "
             f"{numbers.whole(size['visitors_expected_if_none'])} if there is none"
         ),
         lifts=tuple(
             Lift(
-                numbers.plural(row["weeks"], "week"),
+                f"{row['weeks']}{numbers.NO_BREAK}wk",
                 numbers.lift(row["lift"]) if row["lift"] is not None else "none",
                 row["lift"] is not None and abs(row["lift"]) <= needed,
             )
@@ -188,7 +186,7 @@ def plan_lines(document: Mapping[str, Any]) -> Sequence[str]:
         lines += [
             f"  today     {one.baseline} ({one.baseline_note})",
             f"  needs     {one.visitors} visitors in all: {one.weeks}, {one.weeks_note} ({one.correction})",
-            f"            {one.expected}; one look, nothing corrected: {one.one_look}",
+            f"            on average {one.expected}; one look, nothing corrected: {one.one_look}",
             f"  finds     {', '.join(f'{row.lift} in {row.weeks}' for row in one.lifts)}",
             f"  guardrail shown safe in {one.guardrail} of cases if nothing changes ({one.guardrail_note})",
         ]

@@ -81,7 +81,7 @@ def _do_not_run(plan: SitePlan, sized: list[MetricPlan]) -> Recommendation:
     if reach:
         smallest, best = min(reach, key=lambda pair: pair[0])
         sentence = (
-            f"At this traffic {_weeks(weeks)} can only find lifts above {_percent(smallest)} (in {_name(best)}), "
+            f"At this traffic {_weeks(weeks)} can only find lifts above {smallest * 100:.1f} % (in {_name(best)}), "
             f"and you ask for {_lift(best.lift)}."
         )
     else:

@@ -16,7 +16,7 @@ from reports.core.planner import (
     duration,
     guardrail_outlook,
 )
-from reports.core.planning.ask import Ask
+from reports.core.planning.ask import MOST_WEEKS, Ask
 from reports.core.planning.past import Baseline, NoBaseline, Traffic
 
 GUARDRAIL_ALPHA = 0.05
@@ -119,7 +119,8 @@ def plan_site(
 
     Source: STATISTICS sections 7 to 9. Checked against: statsmodels, and `duration` and `detectable_lift` one by one.
     """
-    plans = tuple(_plan(ask, traffic, candidates, one, weights, traffic_share) for one in candidates)
+    table = {*TABLE_WEEKS} | {weeks for weeks in (ask.weeks, horizon_weeks) if weeks and weeks <= MOST_WEEKS}
+    plans = tuple(_plan(ask, traffic, candidates, one, weights, traffic_share, sorted(table)) for one in candidates)
     chosen = choose(plans)
     # A guardrail gets the visitors of the metric that decides, not those it would like to have.
     weeks = (chosen.weeks if chosen else None) or ask.weeks or WEEKS[-1]
@@ -144,6 +145,7 @@ def _plan(
     one: Candidate,
     weights: tuple[float, ...],
     traffic_share: float,
+    table: Sequence[int],
 ) -> MetricPlan:
     sign = 1.0 if one.metric.direction is Direction.INCREASE else -1.0
     lift = sign * ask.lift_to_find()
@@ -175,7 +177,6 @@ def _plan(
         weights=() if max(weights) - min(weights) < 1e-9 else weights,
         weekly_deviation=traffic.deviation * traffic_share,
     )
-    table = sorted({*TABLE_WEEKS, *([ask.weeks] if ask.weeks else [])})
     found = duration(question, weeks=range(1, ask.weeks + 1) if ask.weeks else WEEKS)
     return MetricPlan(
         one,

@@ -78,7 +78,7 @@ def test_plan_site__hardly_any_traffic__says_what_lift_could_be_found() -> None:
     assert advice.advice is Advice.DO_NOT_RUN
     smallest = found.of("cart").lift_in(8)
     assert smallest is not None and smallest > 0.15
-    assert f"lifts above {smallest * 100:.0f} %" in advice.sentence
+    assert f"lifts above {smallest * 100:.1f} %" in advice.sentence
 
 
 def test_plan_site__weeks_at_hand__are_the_longest_horizon() -> None:
@@ -146,6 +146,13 @@ def test_plan_site__roles_of_an_experiment__share_alpha_and_only_success_metrics
     question = found.of("a").question
     assert question is not None
     assert question.alpha_per_test == pytest.approx(0.025)
+
+
+def test_plan_site__horizon_of_the_experiment__is_in_the_table_and_told_when_it_is_too_short() -> None:
+    ask = read_ask({"lift": ["15%"]})
+    found = plan_site(ask, site="shop", traffic=given_traffic(2100), candidates=(PURCHASE, CART), horizon_weeks=3)
+    assert [weeks for weeks, _ in found.of("cart").at_weeks] == [2, 3, 4, 6, 8]
+    assert "set to 3 weeks" in recommend(found).reasons[0]
 
 
 def test_plan_site__nothing_known__says_why_for_each_metric() -> None:
