@@ -150,11 +150,9 @@ class Job:
 
 def compact() -> None:
     from tracking import manifest, services
-    from tracking.stores.manifest import ClaimLost
 
     manifest.LEASE_SECONDS = LEASE_SECONDS
-    with suppress(ClaimLost):
-        services.compact_due()
+    services.compact_due()
 
 
 def analyse() -> None:

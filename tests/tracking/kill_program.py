@@ -96,16 +96,12 @@ def write(root: Path, acknowledged: Path, number: int) -> None:
 def compact(root: Path) -> None:
     from tracking.manifest import DatabaseManifest
     from tracking.stores.compaction import Compactor
-    from tracking.stores.manifest import ClaimLost
     from tracking.stores.parquet import ParquetStore
 
     manifest = DatabaseManifest(lease_seconds=LEASE_SECONDS)
     store = ParquetStore(root, manifest, compactor=Compactor(root, manifest, batch_bytes=60_000, grace_seconds=5.0))
     while True:
-        try:
-            store.compact()
-        except ClaimLost as lost:
-            print(f"overtaken: {lost}", file=sys.stderr)
+        store.compact()
         time.sleep(0.01)
 
 

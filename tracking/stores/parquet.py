@@ -23,7 +23,7 @@ from tracking.stores import history_sql, totals_sql
 from tracking.stores.columns import read_files_sql, visitor_hash
 from tracking.stores.compaction import CompactionSummary, Compactor
 from tracking.stores.duck import scalar, session, text
-from tracking.stores.manifest import Claim, Manifest, StoreBusy
+from tracking.stores.manifest import Claim, ClaimLost, Manifest, StoreBusy
 from tracking.stores.snapshot import Snapshot, read
 
 T = TypeVar("T")
@@ -53,11 +53,14 @@ class ParquetStore:
             return self.compactor.load(claim, segment)
 
     def compact(self, *, wait_seconds: float = 0.0) -> CompactionSummary:
-        """Take over what is sealed. When another process is at it, wait that long and then report `is_busy`."""
+        """Take over what is sealed. When another process is at it, wait that long and then report `is_busy`.
+
+        So is a claim that ran out on the way: whoever took it over does the rest, and what was committed stays.
+        """
         try:
             with self.manifest.claim(wait_seconds=wait_seconds) as claim:
                 return self.compactor.compact(claim)
-        except StoreBusy:
+        except (StoreBusy, ClaimLost):
             return CompactionSummary(is_busy=True)
 
     def tidy(self, *, before_day: int) -> CompactionSummary:
