@@ -104,7 +104,7 @@ class MetricAdmin(InklingAdmin):
     list_filter = ("conversion", "site", "kind", "is_archived")
     list_select_related = ("site",)
     search_fields = ("key", "name", "event_name")
-    readonly_fields = ("definition_version",)
+    readonly_fields = ("definition_version", "self_audit")
     conditional_fields = {
         "funnel_order": "conversion == 'milestone'",
         "parent": "conversion == 'milestone'",
@@ -120,7 +120,7 @@ class MetricAdmin(InklingAdmin):
             "What is counted",
             {"fields": ("kind", "event_name", "denominator_event", "value_property", "property_filters")},
         ),
-        ("How far", {"fields": ("window_hours", "cap")}),
+        ("How far", {"fields": ("window_hours", "cap", "self_audit")}),
         ("Rarely needed", {"fields": ("options", "is_archived", "definition_version"), "classes": ("collapse",)}),
     )
 
@@ -137,6 +137,14 @@ class MetricAdmin(InklingAdmin):
     def kind_label(self, metric: Metric) -> str:
         kind = METRIC_KINDS.get(metric.kind)
         return kind.label.split(":")[0] if kind else f"{metric.kind} (unknown)"
+
+    @display(description="Self-audit")
+    def self_audit(self, metric: Metric) -> str:
+        if not metric.audit_outcome:
+            return "Not yet. `manage.py self_audit` tries it on this site's own past."
+        is_current = metric.audit_outcome.get("definition_version") == metric.definition_version
+        found = f"{str(metric.audit_outcome.get('state', '')).capitalize()}. {metric.audit_outcome.get('reason', '')}"
+        return found if is_current else f"{found} The definition has changed since; audit it again."
 
     @display(description="Experiments")
     def used_by(self, metric: Metric) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
+from django.test import Client
 from django.utils import timezone
 
 from experiments import services as experiments
@@ -35,7 +36,7 @@ def history(days: int, per_day: int = 25, seed: int = 1) -> None:
     for day in range(1, days + 1):
         for number in range(per_day):
             who, at = f"v{day}-{number}", midnight - day * DAY_US + number * 1_000_000
-            names = [("view", None)]
+            names: list[tuple[str, float | None]] = [("view", None)]
             if rng.random() < 0.2:
                 names.append(("add_to_cart", None))
                 if rng.random() < 0.5:
@@ -164,3 +165,16 @@ def test_metric_audit__stored__cannot_be_changed_nor_contradict_itself() -> None
         audit.save()
     with pytest.raises(IntegrityError), transaction.atomic():
         MetricAudit.objects.update(false_positive_rate=None)
+
+
+def test_metric_page__after_an_audit__says_what_it_found_and_when_it_is_out_of_date(admin_client: Client) -> None:
+    make_draft()
+    cart = Metric.objects.get(key="add_to_cart")
+    address = f"/admin/experiments/metric/{cart.pk}/change/"
+    assert "on this site&#x27;s own past" in admin_client.get(address).content.decode()
+    outcome = {"state": "failed", "reason": "Far too much.", "definition_version": 1}
+    cart = experiments.note_audit(metric=cart, outcome=outcome, at=NOW)
+    assert "Failed. Far too much." in admin_client.get(address).content.decode()
+    cart.window_hours = 5.0
+    experiments.save_metric(metric=cart)
+    assert "The definition has changed since" in admin_client.get(address).content.decode()

@@ -20,7 +20,7 @@ def _visitors(seed: int, count: int = 3000) -> dict[StatisticKind, VisitorValues
     return {
         StatisticKind.PROPORTION: VisitorValues((orders > 0).astype(float)),
         StatisticKind.MEAN: VisitorValues(spent),
-        StatisticKind.RATIO: VisitorValues(orders, sessions),
+        StatisticKind.RATIO: VisitorValues(orders, np.asarray(sessions, dtype=np.float64)),
     }
 
 
@@ -55,7 +55,9 @@ def test_self_audit__sessions_analysed_as_if_they_were_visitors__finds_far_too_m
 
 def test_self_audit__the_same_sessions_added_up_per_visitor__passes() -> None:
     values, visitor = _sessions_of_visitors()
-    per_visitor = VisitorValues(np.bincount(visitor, weights=values.numerator), np.bincount(visitor).astype(float))
+    per_visitor = VisitorValues(
+        np.bincount(visitor, weights=values.numerator).astype(float), np.bincount(visitor).astype(float)
+    )
     found = self_audit(StatisticKind.RATIO, per_visitor, np.random.default_rng(3))
     assert found.state is AuditState.PASSED
 
