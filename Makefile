@@ -3,6 +3,7 @@
 # make test      every check; ARGS go to pytest: make test ARGS="-k assign -x"
 # make lint      the checks that run no test
 # make format    put the code in shape
+# make calibrate how often the product is wrong where the truth is known, into docs/calibration.md; minutes
 # make pins      renew requirements.txt and requirements-dev.txt from the .in files
 # make clean     remove .venv and the tools' caches; the data in var/ stays
 
@@ -19,7 +20,7 @@ PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
 PRODUCTION = INKLING_ENV=production INKLING_ALLOWED_HOSTS=inkling.example.com \
     INKLING_SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))')
 
-.PHONY: install run test lint format pins clean
+.PHONY: install run test lint format calibrate pins clean
 
 install:
 	@if $(PYTHON) -c 'import pip' 2>/dev/null && cat $(REQUIREMENTS) | cmp -s - $(STAMP); then exit 0; fi; \
@@ -73,6 +74,12 @@ test: lint
 format: install
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+# REPLICATES of each world over counts, THROUGH of each world through the whole analysis (some 30 ms of CPU each).
+REPLICATES = 20000
+THROUGH = 2000
+calibrate: install
+	$(PYTHON) -m tests.calibration_table $(REPLICATES) $(THROUGH)
 
 pins: install
 	set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

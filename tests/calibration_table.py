@@ -1,0 +1,207 @@
+"""`make calibrate`: how often the product is wrong in worlds with a known truth, as the table docs/calibration.md.
+
+`python -m tests.calibration_table [REPLICATES] [THROUGH] [FILE]`. Two layers: REPLICATES per world with the product's own
+statistics and bounds over arrays of counts, and THROUGH per world through the whole `analyse()`, which takes some 30 ms each.
+That both say the same of the same data is a test: `test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import special
+
+from reports.code_version import code_version
+from reports.core.methods.score import z_difference, z_ratio
+from reports.core.sequential.bounds import efficacy_bounds
+from tests.calibration import SCENARIOS, limits, rate
+
+DAYS = 28
+LOOKS = np.arange(7, DAYS + 1)
+SHARES = tuple(day / DAYS for day in LOOKS)
+OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "calibration.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line. `low` and `high` are where a calibrated product lies in 999 of 1,000 runs; None: no limit on that side."""
+
+    world: str
+    measured: float
+    nominal: str
+    low: float | None
+    high: float | None
+
+    @property
+    def is_inside(self) -> bool:
+        return (self.low is None or self.measured >= self.low) and (self.high is None or self.measured <= self.high)
+
+    def text(self) -> str:
+        low = "" if self.low is None else f"{self.low:.4f}"
+        high = "" if self.high is None else f"{self.high:.4f}"
+        return f"| {self.world} | {self.measured:.4f} | {self.nominal} | {low} to {high} | {'yes' if self.is_inside else '**no**'} |"
+
+
+def vectorised(replicates: int, seed: int = 1) -> Iterator[Row]:
+    """Yield the worlds that are judged from counts alone."""
+    rng = np.random.default_rng(seed)
+    bounds = np.asarray(efficacy_bounds(SHARES, alpha=0.05))
+    low, high = limits(0.05, replicates)
+    for base in (0.003, 0.01, 0.05, 0.3):
+        for per_day in (50, 200, 1000):
+            z = _z_at_looks(rng, base, base, (per_day, per_day), replicates)
+            name = f"any daily look, {base:.1%} convert, {per_day} a day and variant, no effect"
+            # Below 20 conversions per variant the counts are too coarse to spend all of alpha.
+            is_coarse = base * per_day * DAYS < 20
+            yield Row(name, _crossed(z, bounds), "0.05", min(low, 0.03) if is_coarse else low, high)
+            if per_day == 200:
+                for side, sign in (("win", 1), ("loss", -1)):
+                    edge = limits(0.025, replicates)
+                    found = float(np.mean((sign * z >= bounds).any(axis=1)))
+                    yield Row(f"same, {side} side only", found, "0.025", 0.012 if is_coarse else edge[0], edge[1])
+    z = _z_at_looks(rng, 0.01, 0.01, (360, 40), replicates)
+    yield Row("any daily look, 1.0%, split 90/10, score statistic", _crossed(z, bounds), "0.05", None, high)
+    z = _z_at_looks(rng, 0.05, 0.0622, (200, 200), replicates)
+    power = limits(0.78, replicates)
+    found = float(np.mean((z >= bounds).any(axis=1)))
+    yield Row("power, 5.0% to 6.22%, 200 a day and variant", found, "0.78", power[0] - 0.01, power[1] + 0.01)
+    yield from _intervals(rng, replicates)
+    yield from _guardrails(rng, replicates)
+
+
+def negative_controls(replicates: int, seed: int = 2) -> Iterator[Row]:
+    """Yield rules known to be wrong: a harness that does not see them is blind."""
+    rng = np.random.default_rng(seed)
+    daily = rng.binomial(200, 0.05, (2, replicates, DAYS)).cumsum(axis=2)
+    visitors = 200 * np.arange(1, DAYS + 1)
+    z = z_difference(0.0, daily[1], visitors, daily[0], visitors)
+    yield Row("naive peeking: z beyond 1.96 on any of 28 days", _crossed(z, 1.96), "0.25 to 0.30", 0.25, 0.30)
+    bounds = np.asarray(efficacy_bounds(SHARES, alpha=0.05))
+    n_c, n_t = 360 * LOOKS, 40 * LOOKS
+    p_c = rng.binomial(360, 0.01, (replicates, DAYS)).cumsum(axis=1)[:, LOOKS - 1] / n_c
+    p_t = rng.binomial(40, 0.01, (replicates, DAYS)).cumsum(axis=1)[:, LOOKS - 1] / n_t
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wald = np.nan_to_num((p_t - p_c) / np.sqrt(p_t * (1 - p_t) / n_t + p_c * (1 - p_c) / n_c))
+    yield Row("unpooled variance at 90/10, 1.0%, daily looks", _crossed(wald, bounds), "above 0.10", 0.10, None)
+
+
+def through_analysis(replicates: int) -> Iterator[Row]:
+    """Yield the worlds of `tests.calibration`, each replicate a whole analysis of single visitors."""
+    for number, scenario in enumerate(SCENARIOS):
+        low, high = limits(scenario.expected, replicates)
+        found = rate(scenario, replicates, seed=number + 1)
+        yield Row(scenario.name, found, f"{scenario.expected:g}", None if scenario.is_upper_limit else low, high)
+
+
+def _z_at_looks(
+    rng: np.random.Generator, control: float, treatment: float, per_day: tuple[int, int], replicates: int
+) -> np.ndarray:
+    """Return the score z at every look. Shapes: (replicates, looks)."""
+    counts = [
+        rng.binomial(n, p, (replicates, DAYS)).cumsum(axis=1)[:, LOOKS - 1]
+        for n, p in zip(per_day, (control, treatment), strict=True)
+    ]
+    return np.asarray(z_difference(0.0, counts[1], per_day[1] * LOOKS, counts[0], per_day[0] * LOOKS))
+
+
+def _crossed(z: np.ndarray, bounds: np.ndarray | float) -> float:
+    return float(np.mean((np.abs(z) >= bounds).any(axis=1)))
+
+
+def _intervals(rng: np.random.Generator, replicates: int) -> Iterator[Row]:
+    """An interval by inversion misses the truth exactly when the statistic at the truth is beyond the critical value."""
+    critical = -special.ndtri(0.025)
+    for n in (100, 500):
+        for control, treatment in ((0.05, 0.08), (0.1, 0.1), (0.2, 0.3)):
+            x_c, x_t = rng.binomial(n, control, replicates), rng.binomial(n, treatment, replicates)
+            z = z_difference(treatment - control, x_t, n, x_c, n)
+            found = float(np.mean(np.abs(z) > critical))
+            yield Row(
+                f"95 % interval of the difference misses, n {n}, {control:g} and {treatment:g}",
+                found,
+                "0.05",
+                0.03,
+                0.07,
+            )
+
+
+def _guardrails(rng: np.random.Generator, replicates: int) -> Iterator[Row]:
+    critical = -special.ndtri(0.05)
+    low, high = limits(0.05, replicates)
+    for base, margin in ((0.01, 0.2), (0.05, 0.2), (0.05, 0.1)):
+        x_c, x_t = rng.binomial(5600, base, replicates), rng.binomial(5600, base * (1 - margin), replicates)
+        found = float(np.mean(z_ratio(1 - margin, x_t, 5600, x_c, 5600) > critical))
+        name = f"guardrail SAFE at a true drop of its margin, {base:.1%}, margin {margin:.0%}"
+        # One look at coarse counts: a half per cent either way is the grain of the counts.
+        yield Row(name, found, "0.05", low - 0.005, high + 0.005)
+
+
+def document(replicates: int, through: int) -> tuple[str, bool]:
+    """Return the page, and whether every row is inside its limits."""
+    parts: list[tuple[str, Callable[[], list[Row]]]] = [
+        (
+            f"Statistics and bounds over counts: {replicates:,} replicates of each world",
+            lambda: list(vectorised(replicates)),
+        ),
+        (f"Through the whole analysis: {through:,} replicates of each world", lambda: list(through_analysis(through))),
+        (
+            f"Negative controls: {replicates:,} replicates. Rules known to be wrong, which must be seen to be wrong",
+            lambda: list(negative_controls(replicates)),
+        ),
+    ]
+    lines = [
+        *_HEAD,
+        f"Made by `make calibrate REPLICATES={replicates} THROUGH={through}`, code version `{code_version()}`.",
+        "",
+    ]
+    is_good = True
+    for title, rows in parts:
+        made = rows()
+        is_good = is_good and all(row.is_inside for row in made)
+        lines += [f"## {title}", "", "| world | measured | nominal | limits | inside |", "|---|---|---|---|---|"]
+        lines += [*(row.text() for row in made), ""]
+    return "\n".join([*lines, *_FOOT]) + "\n", is_good
+
+
+_HEAD = [
+    "# Calibration",
+    "",
+    "How often Inkling is wrong in worlds whose truth is known. This page is written by `make calibrate`; do not edit it.",
+    "",
+    "Limits hold a calibrated product in 999 of 1,000 runs (exact binomial), unless the world says otherwise. Experiments run",
+    "28 days with a look every day from day 7 on; the bounds are the product's own (Lan-DeMets, O'Brien-Fleming type).",
+    "",
+]
+_FOOT = [
+    "## How to read it",
+    "",
+    "- *Over counts*: random daily counts go into the product's own score statistic and bounds, as arrays. Maturity, units and",
+    "  the decision rule are not in play. That the whole analysis makes the same claims on the same data is a test of its own.",
+    "- *Through the whole analysis*: single visitors with times of exposure, as the event store delivers them, through",
+    "  `analyse()`. Slower, so with fewer replicates and wider limits: `make calibrate THROUGH=20000` takes hours.",
+    "- Worlds with fewer than 20 conversions per variant have a lower limit of 0.03: counts that small cannot spend all of alpha.",
+    "  Intervals are allowed 0.03 to 0.07, because a coarse count covers sometimes a little more and sometimes a little less.",
+    "- Power is allowed one point either way of the designed 0.78, which is itself rounded; guardrails half a point, the grain",
+    "  of one look at whole conversions.",
+    "- Visitors are independent of each other and days are alike; a site whose days differ wildly should use",
+    "  `manage.py self_audit`, which splits its own visitors.",
+    "- The way over HTTP, intake and the worker is not part of this table.",
+]
+
+
+def main(arguments: Sequence[str]) -> int:
+    replicates = int(arguments[0]) if arguments else 20_000
+    through = int(arguments[1]) if len(arguments) > 1 else 2_000
+    output = Path(arguments[2]) if len(arguments) > 2 else OUTPUT
+    text, is_good = document(replicates, through)
+    output.write_text(text, encoding="utf-8")
+    print(text)
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
