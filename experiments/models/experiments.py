@@ -102,7 +102,7 @@ class Experiment(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(2)],
-        help_text="Visitors, all variants together, that the experiment was sized for. The report shows the progress; nothing stops when it is reached.",
+        help_text="Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself.",
     )
     salt = models.CharField(max_length=120, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -42,7 +42,7 @@ class Metric(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(0.01)],
-        help_text="Only what a visitor does within this many hours of the first exposure counts, and only visitors observed that long enter a verdict. Empty: no limit.",
+        help_text="Only what a visitor does within this many hours of the first exposure counts, and only visitors observed that long enter a verdict. Empty: no limit, and then it decides only at the planned end.",
     )
     cap = models.FloatField(
         null=True,
