@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,7 +165,11 @@ def _guardrail(outlook: Mapping[str, Any] | None) -> dict[str, str]:
     note = f"margin {outlook['margin'] * 100:g} %, after {numbers.plural(outlook['weeks'], 'week')}"
     if not outlook["is_powered"]:
         least = outlook["least_margin"]
-        note += f"; half of the cases from {least * 100:.0f} % on" if least is not None else "; no margin reaches half"
+        note += (
+            f"; half of the cases from {math.ceil(least * 100)} % on"
+            if least is not None
+            else "; no margin reaches half"
+        )
     return {"guardrail": chance, "guardrail_note": numbers.typeset(note)}
 
 

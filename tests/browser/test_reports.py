@@ -23,6 +23,8 @@ PATHS = (
     "/reports/old/",
     "/reports/draft/",
     "/reports/nothing-here/",
+    "/reports/planner/",
+    "/reports/planner/?metric=add_to_cart&visitors_per_week=2100&rate=12%25&lift=15%25&split=60/20/20",
 )
 
 # What a page may not do at any width: be wider than the screen, or let a text run out of its box unseen.

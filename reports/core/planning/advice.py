@@ -116,7 +116,7 @@ def _guardrail(one: MetricPlan, default_margin: float) -> str:
         return f"{chance} only. No margin makes it more than an alarm for great harm."
     return (
         f"{chance} only. A margin of {_percent(math.ceil(outlook.least_margin * 100) / 100)} is the smallest that would be "
-        "shown to hold in half of the cases; below that it is an alarm for harm, no proof of safety."
+        "shown to hold in half of the cases; with a smaller one it is an alarm for harm, no proof of safety."
     )
 
 
