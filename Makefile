@@ -14,7 +14,7 @@ REQUIREMENTS = requirements.txt requirements-dev.txt
 ARGS =
 # Tests run in this many processes; JOBS=0 runs them in one, which a debugger needs.
 JOBS = 2
-PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup
+PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # What production would set, so that its checks run with every change.
 PRODUCTION = INKLING_ENV=production INKLING_ALLOWED_HOSTS=inkling.example.com \

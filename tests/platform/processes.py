@@ -16,6 +16,18 @@ PROJECT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0
 
 
+def clean_environment(**variables: str) -> dict[str, str]:
+    """Return this process's environment without what configures Inkling, Django or a metrics folder, plus `variables`."""
+    foreign = ("INKLING_", "DJANGO_", "PROMETHEUS_", "DATABASE_URL")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return {**kept, **variables}
+
+
+def instance(folder: Path, **variables: str) -> dict[str, str]:
+    """Return the environment of a scratch instance whose state lives in a folder."""
+    return clean_environment(INKLING_DATA_DIR=str(folder), INKLING_DEMO="false", **variables)
+
+
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     """Return as soon as something holds; the long patience is for slow machines and costs nothing on others."""
     deadline = time.monotonic() + PATIENCE_SECONDS

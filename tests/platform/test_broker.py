@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -18,14 +17,7 @@ import pytest
 from kombu import Connection
 
 from config.broker import Transport
-from tests.platform.processes import PROJECT, marked_processes, running, wait_until
-
-
-def instance(folder: Path, **variables: str) -> dict[str, str]:
-    """Return the environment of a scratch instance, free of what this shell has set."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("INKLING_", "DJANGO_"))}
-    kept.pop("DATABASE_URL", None)
-    return {**kept, "INKLING_DATA_DIR": str(folder), "INKLING_DEMO": "false", **variables}
+from tests.platform.processes import PROJECT, instance, marked_processes, running, wait_until
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

@@ -11,8 +11,7 @@ import pytest
 
 from config.env import ConfigurationError, Environment, without_password
 from config.secret_key import kept_secret_key
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.platform.processes import PROJECT, clean_environment
 
 
 @pytest.fixture(autouse=True)
@@ -139,12 +138,10 @@ def test_kept_secret_key__called_twice__is_the_same_and_private(tmp_path: Path) 
 
 
 def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("INKLING_")}
-    kept.pop("DATABASE_URL", None)
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=PROJECT,
-        env={**kept, **variables},
+        env=clean_environment(**variables),
         capture_output=True,
         text=True,
         check=False,

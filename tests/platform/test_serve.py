@@ -18,11 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.platform.processes import PROJECT, free_port, marked_processes, running, wait_until, with_signal
-from tests.platform.test_broker import instance
+from tests.platform.processes import PROJECT, free_port, instance, marked_processes, running, wait_until, with_signal
 
-# In one process: they share an instance, and the first test finds it empty.
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("serve")]
+# These run in the order of the file: they share an instance, and the first test finds it empty.
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +119,7 @@ def test_serve__every_process_killed__recovers_and_goes_with_its_supervisor(serv
     with_signal(server.process.pid, signal.SIGKILL)
     server.process.wait(60)
     wait_until(lambda: server.left() == set(), "nothing is left")
-    assert not listens(server.port)
+    wait_until(lambda: not listens(server.port), "the port is free")
 
 
 def test_serve__port_taken__says_so_and_names_a_free_one(folder: Path) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.xdist_group("walls")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
