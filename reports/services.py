@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from experiments.core.lifecycle import Status
 from experiments.core.metric_kinds import METRIC_KINDS
@@ -140,8 +140,8 @@ def _microseconds(moment: datetime) -> int:
 def due_experiment_ids(*, now: datetime) -> list[int]:
     """Return the experiments to analyse now, longest overdue first, and give new ones a place in the schedule.
 
-    Running and paused experiments are due every `INKLING_ANALYSIS_MINUTES`; a stopped one until the last visitor's
-    longest window has passed, and never again after that.
+    Running and paused experiments are due every `INKLING_ANALYSIS_MINUTES`; a stopped one at once, then until the last
+    visitor's longest window has passed, and never again after that.
     """
     known = AnalysisSchedule.objects.values("experiment_id")
     new = analysable_experiments().exclude(pk__in=known).exclude(status=Status.ARCHIVED)
@@ -149,7 +149,7 @@ def due_experiment_ids(*, now: datetime) -> list[int]:
         [AnalysisSchedule(experiment_id=pk, due_at=now) for pk in new.values_list("pk", flat=True)],
         ignore_conflicts=True,
     )
-    due = AnalysisSchedule.objects.filter(_is_free(now), due_at__lte=now).exclude(experiment__status=Status.ARCHIVED)
+    due = AnalysisSchedule.objects.filter(_is_free(now), _is_due(now)).exclude(experiment__status=Status.ARCHIVED)
     return list(due.order_by("due_at", "pk").values_list("experiment_id", flat=True))
 
 
@@ -159,7 +159,7 @@ def analyse_if_due(*, experiment_id: int, now: datetime, holder: str) -> Analysi
     Safe to repeat and to kill: the claim is one conditional update, and it ends by itself.
     """
     mine = AnalysisSchedule.objects.filter(experiment_id=experiment_id)
-    claimed = mine.filter(_is_free(now), due_at__lte=now).update(leased_until=now + LEASE, leased_by=holder)
+    claimed = mine.filter(_is_free(now), _is_due(now)).update(leased_until=now + LEASE, leased_by=holder)
     if not claimed:
         return None
     experiment = analysable_experiments().filter(pk=experiment_id).first()
@@ -182,6 +182,15 @@ def analyse_due(*, now: datetime, holder: str = "command") -> list[AnalysisRun]:
     """Analyse everything that is due, one after the other, and return the runs."""
     runs = [analyse_if_due(experiment_id=pk, now=now, holder=holder) for pk in due_experiment_ids(now=now)]
     return [run for run in runs if run is not None]
+
+
+def _is_due(now: datetime) -> Q:
+    """Say when an experiment's next analysis is to begin: on schedule, or as soon as somebody has stopped it."""
+    since_the_stop = AnalysisRun.objects.filter(
+        experiment=OuterRef("experiment"), as_of__gte=OuterRef("experiment__ended_at")
+    )
+    has_ended = Q(due_at__isnull=False, experiment__ended_at__lte=now)
+    return Q(due_at__lte=now) | (has_ended & Q(~Exists(since_the_stop)))
 
 
 def _is_free(now: datetime) -> Q:

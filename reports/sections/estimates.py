@@ -12,7 +12,7 @@ class Estimate:
     """A treatment against the control, as it is shown.
 
     `decided_on_day` is set when a test crossed its bound on that day: then the numbers are corrected for having stopped
-    there, or, for a guardrail that was harmed, those of the day that showed it. `is_sequential` says that interval and
+    there. `is_sequential` says that interval and
     p-value hold at every look; they always belong together. None: not known, or an end without a limit.
     """
 
@@ -28,8 +28,12 @@ class Estimate:
 
 
 def estimate_of(comparison: Mapping[str, Any]) -> Estimate:
-    """Return the corrected numbers of a test that has stopped or the ones that showed harm, else those of the latest look."""
-    source = comparison.get("stopped") or _harm_seen(comparison) or comparison
+    """Return the corrected numbers of a test that has stopped, else those of the latest look.
+
+    A guardrail shows the latest look even where an earlier one showed the harm: all data speak, and the outcome names
+    the day.
+    """
+    source = comparison.get("stopped") or comparison
     return Estimate(
         effect=source.get("effect"),
         ci_low=source.get("ci_low"),
@@ -41,9 +45,3 @@ def estimate_of(comparison: Mapping[str, Any]) -> Estimate:
         decided_on_day=int(source["day"]) if source is not comparison else None,
         is_sequential=bool(comparison.get("looks")),
     )
-
-
-def _harm_seen(comparison: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the numbers of the look at which a guardrail crossed its harm bound; None without several looks."""
-    seen = (comparison.get("guardrail") or {}).get("worsening")
-    return seen if isinstance(seen, Mapping) and seen.get("day") is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.core.metrics import Direction, Role
@@ -46,7 +46,9 @@ def outcome_of(comparison: Mapping[str, Any], planned: PlannedMetric | None) -> 
     if isinstance(guardrail, Mapping) and str(guardrail.get("outcome")) in GUARDRAIL:
         if guardrail.get("is_small_drop_likely"):
             return SMALL_DROP
-        return GUARDRAIL[str(guardrail["outcome"])]
+        found = GUARDRAIL[str(guardrail["outcome"])]
+        day = (guardrail.get("worsening") or {}).get("day")
+        return found if day is None or found.tone != "worse" else replace(found, word=f"{found.word} (day {day})")
     if planned is not None and planned.role is Role.EXPLORATORY:
         return _hint(comparison, planned)
     claim = comparison.get("claim")

@@ -67,6 +67,15 @@ def test_analyse_due__stopped__goes_on_until_the_longest_window_has_passed_then_
 
 
 @pytest.mark.django_db
+def test_analyse_due__stopped_between_two_analyses__is_analysed_at_once_and_once(quick_analysis: list[str]) -> None:
+    experiment = make_running()
+    assert len(services.analyse_due(now=NOW)) == 1
+    experiments.stop_experiment(experiment=experiment, reason="Done.", now=NOW + 2 * MINUTES)
+    assert len(services.analyse_due(now=NOW + 3 * MINUTES)) == 1
+    assert services.analyse_due(now=NOW + 4 * MINUTES) == []
+
+
+@pytest.mark.django_db
 def test_analyse_if_due__held_by_another__does_nothing_until_the_lease_ends(quick_analysis: list[str]) -> None:
     experiment = make_running()
     services.due_experiment_ids(now=NOW)

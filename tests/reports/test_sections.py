@@ -268,17 +268,18 @@ def test_metrics__sequential_and_not_decided__shows_the_p_value_that_belongs_to_
     assert line.outcome is not None and line.outcome.word == "Unlikely to win"
 
 
-def test_metrics__guardrail_harmed_at_an_earlier_look__shows_the_numbers_of_that_day() -> None:
+def test_metrics__guardrail_harmed_at_an_earlier_look__shows_all_data_and_names_the_day() -> None:
     document = documents.document()
     comparison = next(m for m in document["metrics"] if m["key"] == "purchase")["comparisons"][0]
     comparison["looks"] = [{"day": 9, "information": 0.3, "z": -4.0, "bound": 3.7, "futility": None}]
     seen = {"day": 9, "effect": -0.02, "ci_low": -0.03, "ci_high": -0.001, "p_value": 0.04, "alpha": 0.1}
     seen |= {"lift": -0.4, "lift_ci_low": -0.6, "lift_ci_high": -0.02}
+    comparison |= {"lift": -0.3, "lift_ci_low": -0.5, "lift_ci_high": 0.01, "p_value": 0.06}
     comparison["guardrail"] = {"outcome": "harm", "worsening": seen}
     block = next(b for t in metrics(document).tables for b in t.blocks if b.key == "purchase")
     line = block.lines[1]
-    assert (plain(line.lift), plain(line.lift_interval), line.p_value) == ("-40.0 %", "-60.0 % to -2.0 %", "0.040")
-    assert line.outcome is not None and line.outcome.word == "Harm"
+    assert (plain(line.lift), plain(line.lift_interval), line.p_value) == ("-30.0 %", "-50.0 % to +1.0 %", "0.060")
+    assert line.outcome is not None and line.outcome.word == "Harm (day 9)"
     labels = [row.label for row in block.working.comparisons[0].rows]
     assert "Relative lift on day 9, when the harm bound was crossed" in labels
 
