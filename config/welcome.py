@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import os
+import shlex
 from collections.abc import Callable
 
 from django.apps import apps
@@ -60,16 +62,23 @@ def lines() -> list[str]:
 def _login() -> list[str]:
     admin = get_user_model().objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     if admin is None:
-        return ["  Login      none yet: .venv/bin/python manage.py createsuperuser"]
+        return [f"  Login      none yet: {_manage()} createsuperuser"]
     name = admin.get_username()
     return [
         f"  Login      {name}; the password was printed when it was made. "
-        f"To set another: .venv/bin/python manage.py changepassword {name}"
+        f"To set another: {_manage()} changepassword {name}"
     ]
 
 
+def _manage() -> str:
+    """Return how to call manage.py on this very instance."""
+    folder = os.environ.get("INKLING_DATA_DIR")
+    prefix = f"INKLING_DATA_DIR={shlex.quote(folder)} " if folder else ""
+    return f"{prefix}.venv/bin/python manage.py"
+
+
 def _things_to_try(site: str) -> list[str]:
-    manage = ".venv/bin/python manage.py"
+    manage = _manage()
     experiment = apps.get_model("experiments", "Experiment").objects.filter(status="running").order_by("pk").first()
     key = (
         apps.get_model("experiments", "ApiKey")

@@ -18,13 +18,15 @@ class Command(BaseCommand):
     help = "Migrate, collect static files (production), create a first admin login and fill an empty database with the demo."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stderr.write("Preparing the database.")
+        self.stderr.write("Preparing the database.", style_func=str)
         call_command("migrate", interactive=False, verbosity=0)
         if settings.IS_PRODUCTION:
             call_command("collectstatic", interactive=False, verbosity=0)
         self._create_login()
         if settings.WANTS_DEMO and "seed_demo" in get_commands() and not self._has_sites():
-            self.stderr.write("Filling the empty database with the demo shop (INKLING_DEMO=false leaves it empty).")
+            self.stderr.write(
+                "Filling the empty database with the demo shop (INKLING_DEMO=false leaves it empty).", style_func=str
+            )
             call_command("seed_demo")
 
     def _has_sites(self) -> bool:

@@ -76,7 +76,7 @@ class Command(BaseCommand):
             raise SystemExit(130) from None
 
     def _say(self, line: str) -> None:
-        self.stderr.write(line)
+        self.stderr.write(line, style_func=str)
 
 
 def demand_free_port(host: str, port: int) -> None:
