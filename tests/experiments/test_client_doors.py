@@ -25,6 +25,12 @@ pytestmark = pytest.mark.django_db  # the front looks after this thread's connec
 ADDRESS = "/api/v1/assignments"
 
 
+@pytest.fixture(autouse=True)
+def connection_of_the_test_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The front would close the connection that holds the test's transaction; Django's own test client spares it too."""
+    monkeypatch.setattr(front_module, "close_old_connections", lambda: None)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
@@ -80,6 +86,12 @@ def through_view(method: str, address: str, body: bytes = b"", headers: Mapping[
 @pytest.fixture(params=[through_front, through_view], ids=["front", "view"])
 def door(request: pytest.FixtureRequest) -> Door:
     return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(autouse=True)
+def connection_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the connection open that holds the test's transaction, as Django's own test client does."""
+    monkeypatch.setattr(front_module, "close_old_connections", lambda: None)
 
 
 @pytest.fixture
