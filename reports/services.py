@@ -159,7 +159,12 @@ def analyse_if_due(*, experiment_id: int, now: datetime, holder: str) -> Analysi
     Safe to repeat and to kill: the claim is one conditional update, and it ends by itself.
     """
     mine = AnalysisSchedule.objects.filter(experiment_id=experiment_id)
-    claimed = mine.filter(_is_free(now), _is_due(now)).update(leased_until=now + LEASE, leased_by=holder)
+    seen = mine.filter(_is_free(now), _is_due(now)).first()
+    # The claim asks only for columns of its own row: PostgreSQL looks at those again after waiting for a rival's update,
+    # but not at a subquery, and two runners would both claim.
+    claimed = seen is not None and mine.filter(_is_free(now), due_at=seen.due_at).update(
+        leased_until=now + LEASE, leased_by=holder
+    )
     if not claimed:
         return None
     experiment = analysable_experiments().filter(pk=experiment_id).first()
