@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
-from reports.core.bayes import BayesView, bayes_view
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Blocker, NotComputable
@@ -17,7 +16,7 @@ from reports.core.monitoring import Course, looks_of
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
 from reports.core.results import SUCCESS_ROLES, Look, MetricResult, VariantComparison, VariantValue
 from reports.core.sequential.bounds import nominal_alpha
-from reports.core.statistics import Proportion, Statistic
+from reports.core.statistics import Statistic
 
 
 def compare_metric(
@@ -78,7 +77,6 @@ def _compare(
         variant,
         result,
         _guardrail(plan, planned, treatment, control, course, progress),
-        bayes=_bayes(planned, treatment, control),
         looks=looks if course is not None and course.is_monitored else (),
         is_unlikely_to_win=not progress.is_final
         and course is not None
@@ -126,15 +124,6 @@ def _worsening(plan: AnalysisPlan, course: Course, look: int) -> Worsening | Non
         course.treatment[look], course.control[look], alpha=2 * plan.guardrail_alpha, look=look
     )
     return None if isinstance(found, NotComputable) else Worsening(course.days[look], found)
-
-
-def _bayes(planned: PlannedMetric, treatment: Statistic, control: Statistic) -> BayesView | None:
-    """Return the secondary view of a share; exploratory metrics do without, they are many."""
-    if planned.role is Role.EXPLORATORY:
-        return None
-    if not isinstance(treatment, Proportion) or not isinstance(control, Proportion):
-        return None
-    return bayes_view(treatment, control) if treatment.visitors and control.visitors else None
 
 
 def _guardrail_too_early(plan: AnalysisPlan, planned: PlannedMetric, detail: str) -> GuardrailResult | None:

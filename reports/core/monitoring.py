@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.core.plan import AnalysisPlan
-from reports.core.band import band
+from reports.core.band import z_at_looks
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
@@ -87,14 +87,13 @@ def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Pr
     if total is None:
         return Course(False, (), (), (), (), (), ())
     rows: list[tuple[int, float, float, float, Statistic, Statistic]] = []
-    pairs = zip(measured.days, measured.by_look[variant], measured.by_look[plan.control.key], strict=True)
-    for day, treatment, control in pairs:
+    treated, controls = measured.by_look[variant], measured.by_look[plan.control.key]
+    for day, treatment, control, z in zip(measured.days, treated, controls, z_at_looks(treated, controls), strict=True):
         information = _harmonic(treatment.visitors, control.visitors) / total
         before = rows[-1][1] if rows else 0.0
         is_final_look = day == progress.final_day
         if information <= before or (information - before < LEAST_STEP and not is_final_look):
             continue
-        z = method_for(treatment, control).margin_z(treatment, control, ratio=1.0)
         if isinstance(z, NotComputable):
             continue
         share = 1.0 if is_final_look else min(_share(plan, progress, day, information), 1.0)
@@ -140,13 +139,10 @@ def looks_of(course: Course, *, alpha: float, horizon_days: int | None) -> tuple
     """Return the looks with their efficacy bounds and, where a horizon is given, their futility bounds."""
     bounds = course.bounds(alpha)
     futility = _futility(course, bounds, alpha, horizon_days)
-    effects = band(course.treatment, course.control, bounds)
-    return tuple(
-        Look(day, information, z, bound, unlikely, effect, interval)
-        for day, information, z, bound, unlikely, (effect, interval) in zip(
-            course.days, course.information, course.z, bounds, futility, effects, strict=True
-        )
+    rows = zip(
+        course.days, course.information, course.z, bounds, futility, course.treatment, course.control, strict=True
     )
+    return tuple(Look(*row) for row in rows)
 
 
 def _futility(

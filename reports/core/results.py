@@ -8,7 +8,6 @@ from enum import StrEnum
 from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.metrics import Conversion, Direction, Role
 from experiments.core.plan import PlannedMetric
-from reports.core.bayes import BayesView
 from reports.core.methods.base import Comparison, Interval, NotComputable
 from reports.core.methods.noninferiority import GuardrailResult
 from reports.core.statistics import Statistic
@@ -43,9 +42,9 @@ class Claim(StrEnum):
 class Look:
     """One look at one comparison.
 
-    `bound` is the efficacy bound of z (harm lies at its negative); `futility` the z below which a win is unlikely; `interval`
-    the interval of the effect that holds at this look and at all others together.
-    Units: `information` is the share of the planned data, `day` days since the start, `effect` the metric's own.
+    `bound` is the efficacy bound of z (harm lies at its negative); `futility` the z below which a win is unlikely. Effects
+    with the intervals that hold at all looks together are `band(looks)`.
+    Units: `information` is the share of the planned data, `day` days since the start.
     """
 
     day: int
@@ -53,8 +52,8 @@ class Look:
     z: float
     bound: float
     futility: float | None
-    effect: float
-    interval: Interval
+    treatment: Statistic
+    control: Statistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,6 @@ class VariantComparison:
     looks: tuple[Look, ...] = ()
     stopped: Stopped | None = None
     is_unlikely_to_win: bool = False
-    bayes: BayesView | None = None
 
 
 @dataclass(frozen=True, slots=True)

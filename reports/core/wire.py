@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from reports.core.analyse import Analysis
+from reports.core.band import band
 from reports.core.bayes import BayesView
 from reports.core.decision import Verdict
 from reports.core.health import Finding
 from reports.core.methods import METHODS
-from reports.core.methods.base import Comparison, Lift, NotComputable, SingleLook
+from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.methods.noninferiority import GuardrailResult, Worsening
 from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
+from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic
 from tracking.core.totals import ExposureCounts
@@ -58,7 +60,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
             }
             for v in plan.variants
         ],
-        "metrics": [_metric(m) for m in analysis.metrics],
+        "metrics": [_metric(m, plan.control.key) for m in analysis.metrics],
         "exposures": _exposures(analysis.exposures, [v.key for v in plan.variants]),
     }
 
@@ -92,7 +94,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _metric(metric: MetricResult) -> dict[str, Any]:
+def _metric(metric: MetricResult, control: str) -> dict[str, Any]:
     definition = metric.planned.metric
     return {
         "key": metric.key,
@@ -108,7 +110,7 @@ def _metric(metric: MetricResult) -> dict[str, Any]:
         "added_after_start": metric.planned.added_after_start,
         "is_decisive": metric.is_decisive,
         "values": [_value(v) for v in metric.values],
-        "comparisons": [_comparison(c) for c in metric.comparisons],
+        "comparisons": [_comparison(c, bayes_of(metric, c, control=control)) for c in metric.comparisons],
     }
 
 
@@ -148,7 +150,7 @@ def _working(statistic: Statistic) -> dict[str, Any]:
     raise TypeError(f"No working is known for {type(statistic).__name__}.")
 
 
-def _comparison(comparison: VariantComparison) -> dict[str, Any]:
+def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[str, Any]:
     document: dict[str, Any] = {"variant": comparison.variant}
     result = comparison.result
     if isinstance(result, NotComputable):
@@ -159,10 +161,11 @@ def _comparison(comparison: VariantComparison) -> dict[str, Any]:
         document["is_unlikely_to_win"] = comparison.is_unlikely_to_win
         if comparison.adjusted_p_value is not None:
             document["adjusted_p_value"] = comparison.adjusted_p_value
-        if comparison.bayes is not None:
-            document["bayes"] = _bayes(comparison.bayes)
+        if bayes is not None:
+            document["bayes"] = _bayes(bayes)
     if comparison.looks:
-        document["looks"] = [_look(look) for look in comparison.looks]
+        shown = zip(comparison.looks, band(comparison.looks), strict=True)
+        document["looks"] = [_look(look, effect, interval) for look, (effect, interval) in shown]
     if comparison.stopped is not None:
         document["stopped"] = _stopped(comparison.stopped)
     if comparison.guardrail is not None:
@@ -210,16 +213,16 @@ def _bayes(view: BayesView) -> dict[str, Any]:
     }
 
 
-def _look(look: Look) -> dict[str, Any]:
+def _look(look: Look, effect: float, interval: Interval) -> dict[str, Any]:
     return {
         "day": look.day,
         "information": look.information,
         "z": _number(look.z),
         "bound": _number(look.bound),
         "futility": None if look.futility is None else _number(look.futility),
-        "effect": _number(look.effect),
-        "ci_low": _number(look.interval.low),
-        "ci_high": _number(look.interval.high),
+        "effect": _number(effect),
+        "ci_low": _number(interval.low),
+        "ci_high": _number(interval.high),
     }
 
 

@@ -174,8 +174,9 @@ def mid_p_difference_limits(
 
     Shapes: all arguments broadcast to one shape.
     """
-    bound = np.ones(np.broadcast_shapes(*(np.shape(a) for a in (x_t, n_t, x_c, n_c))))
-    return inverted_limits(difference_statistic(x_t, n_t, x_c, n_c), -bound, bound, critical)
+    counts = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (x_t, n_t, x_c, n_c)))
+    bound, near = np.ones(counts[0].shape), score.near_difference(*counts)
+    return inverted_limits(difference_statistic(*counts), -bound, bound, critical, near=near)
 
 
 def mid_p_ratio_limits(
@@ -185,8 +186,9 @@ def mid_p_ratio_limits(
 
     Shapes: all arguments broadcast to one shape.
     """
-    statistic = ratio_statistic(x_t, n_t, x_c, n_c)
-    bound = np.full(np.broadcast_shapes(*(np.shape(a) for a in (x_t, n_t, x_c, n_c))), score.LOG_RATIO_BOUND)
-    low, high = inverted_limits(lambda log_ratio: statistic(np.exp(log_ratio)), -bound, bound, critical)
+    counts = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (x_t, n_t, x_c, n_c)))
+    statistic, near = ratio_statistic(*counts), score.near_log_ratio(*counts)
+    bound = np.full(counts[0].shape, score.LOG_RATIO_BOUND)
+    low, high = inverted_limits(lambda log_ratio: statistic(np.exp(log_ratio)), -bound, bound, critical, near=near)
     low, high = np.exp(low), np.exp(high)
-    return np.where(np.asarray(x_t) == 0, 0.0, low), np.where(np.asarray(x_c) == 0, np.inf, high)
+    return np.where(counts[0] == 0, 0.0, low), np.where(counts[2] == 0, np.inf, high)

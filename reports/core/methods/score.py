@@ -144,8 +144,26 @@ def difference_limits(
     counts = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (x_t, n_t, x_c, n_c)))
     shape = counts[0].shape
     return inverted_limits(
-        lambda d: z_difference(d, *counts, corrected=corrected), np.full(shape, -1.0), np.full(shape, 1.0), critical
+        lambda d: z_difference(d, *counts, corrected=corrected),
+        np.full(shape, -1.0),
+        np.full(shape, 1.0),
+        critical,
+        near=near_difference(*counts),
     )
+
+
+def near_difference(
+    x_t: FloatArray, n_t: FloatArray, x_c: FloatArray, n_c: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the difference and about its standard error: where to look for limits, not what to report."""
+    t, c = (x_t + 0.5) / (n_t + 1), (x_c + 0.5) / (n_c + 1)
+    return x_t / n_t - x_c / n_c, np.sqrt(t * (1 - t) / n_t + c * (1 - c) / n_c)
+
+
+def near_log_ratio(x_t: FloatArray, n_t: FloatArray, x_c: FloatArray, n_c: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the logarithm of the ratio and about its standard error: where to look for limits, not what to report."""
+    t, c = np.maximum(x_t, 0.5), np.maximum(x_c, 0.5)
+    return np.log(t / n_t) - np.log(c / n_c), np.sqrt(1 / t + 1 / c)
 
 
 def ratio_limits(
@@ -158,7 +176,11 @@ def ratio_limits(
     counts = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (x_t, n_t, x_c, n_c)))
     bound = np.full(counts[0].shape, LOG_RATIO_BOUND)
     low, high = inverted_limits(
-        lambda log_ratio: z_ratio(np.exp(log_ratio), *counts, corrected=corrected), -bound, bound, critical
+        lambda log_ratio: z_ratio(np.exp(log_ratio), *counts, corrected=corrected),
+        -bound,
+        bound,
+        critical,
+        near=near_log_ratio(*counts),
     )
     return np.where(counts[0] == 0, 0.0, np.exp(low)), np.where(counts[2] == 0, np.inf, np.exp(high))
 

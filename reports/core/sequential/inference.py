@@ -5,15 +5,18 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import numpy as np
 from scipy import optimize, special
 
 from reports.core.methods.base import Interval
 from reports.core.sequential.bounds import efficacy_bounds
-from reports.core.sequential.recursion import START, Paths, check_information
+from reports.core.sequential.recursion import START, Continuing, Paths, check_information
 
 SMALLEST_P = 1e-12
+GRID_EVERY = 3.0  # drifts between two recursions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,11 @@ def stagewise(
     plain, reach = z / root, float(-special.ndtri(alpha / 2)) / root
 
     def beyond(drift: float) -> float:
-        return _as_extreme(levels, used, z, drift)
+        # The grid has to lie about where the paths are.
+        centre = GRID_EVERY * round(drift / GRID_EVERY)
+        looks = _continuing(tuple(levels), tuple(used[:-1]), centre)
+        stops = zip(looks, (*used[:-1], z), strict=True)
+        return sum(_probability_above(paths, bound, level, drift, centre) for (paths, level), bound in stops)
 
     return Stagewise(
         p_one_sided=beyond(0.0),
@@ -64,14 +71,26 @@ def stagewise(
     )
 
 
-def _as_extreme(levels: Sequence[float], bounds: Sequence[float], z: float, drift: float) -> float:
-    """Return the probability of a stop upward before the last of these looks, or of at least `z` at it."""
-    paths: Paths = START
-    total = 0.0
-    for level, bound in zip(levels[:-1], bounds[:-1], strict=True):
-        total += paths.probability_above(bound, level, drift)
-        paths = paths.next(-bound, bound, level, drift)
-    return total + paths.probability_above(z, levels[-1], drift)
+@lru_cache(maxsize=512)
+def _continuing(levels: tuple[float, ...], bounds: tuple[float, ...], centre: float) -> tuple[tuple[Paths, float], ...]:
+    """Return the paths that are still inside all earlier bounds under the drift `centre`, with the level of each look."""
+    paths: list[Paths] = [START]
+    for level, bound in zip(levels[:-1], bounds, strict=True):
+        paths.append(paths[-1].next(-bound, bound, level, centre))
+    return tuple(zip(paths, levels, strict=True))
+
+
+def _probability_above(paths: Paths, bound: float, level: float, drift: float, centre: float) -> float:
+    """Return the probability of z of at least `bound` at a look, under a drift, from the paths under `centre`.
+
+    The drift changes the weight of a path by a likelihood ratio that depends on where it is now and on nothing else, so one
+    recursion serves all drifts.
+    """
+    if isinstance(paths, Continuing):
+        more, squared = drift - centre, drift * drift - centre * centre
+        ratio = more * paths.points * math.sqrt(paths.information) - 0.5 * squared * paths.information
+        paths = replace(paths, mass=paths.mass * np.exp(ratio))
+    return paths.probability_above(bound, level, drift)
 
 
 def _drift_where(beyond: Callable[[float], float], probability: float, near: float, tolerance: float) -> float:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import optimize, special, stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from reports.core.methods import compare, method_for
 from reports.core.methods.base import Blocker, Comparison, Lift, NotComputable, critical_value
-from reports.core.methods.midp import MidPMethod, mid_p_difference_limits, mid_p_ratio_limits, mid_p_z
+from reports.core.methods.midp import (
+    MidPMethod,
+    difference_statistic,
+    mid_p_difference_limits,
+    mid_p_ratio_limits,
+    mid_p_z,
+    ratio_statistic,
+)
 from reports.core.methods.newcombe import newcombe_interval, wilson_interval
 from reports.core.methods.score import ScoreMethod, difference_limits, ratio_limits, z_difference, z_ratio
 from reports.core.statistics import Proportion
@@ -72,6 +81,41 @@ def test_score__limits__are_the_roots_that_brute_force_finds(table: tuple[int, i
     got = difference_limits(*table, critical=CRITICAL)
     assert got[0] == pytest.approx(low, abs=1e-6)
     assert got[1] == pytest.approx(high, abs=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(tables(), min_size=1, max_size=12), st.floats(0.3, 6.0), st.booleans())
+def test_limits__many_looks_at_once__equal_plain_root_finding_one_by_one(
+    looks: list[tuple[int, int, int, int]], critical: float, is_score: bool
+) -> None:
+    if not is_score:
+        # Anchored to mid-P, the statistic of a handful of visitors may cross a low critical value more than once.
+        looks = [t for t in looks if min(t[1], t[3]) >= 10 and 0 < t[0] + t[2] < t[1] + t[3]]
+        critical = max(critical, 1.0)
+        assume(looks)
+    counts = np.array(looks, dtype=float).T
+    z_d = z_difference if is_score else lambda d, *table: difference_statistic(*table)(np.asarray(d))
+    z_r = z_ratio if is_score else lambda r, *table: ratio_statistic(*table)(np.asarray(r))
+    limits = (difference_limits, ratio_limits) if is_score else (mid_p_difference_limits, mid_p_ratio_limits)
+    together = [limit for found in limits for limit in found(*counts, critical=critical)]
+
+    def crossing(falling: Callable[[float], float], low: float, high: float) -> float:
+        # Infinite where a variance vanishes; brentq asks for numbers.
+        values = [float(np.clip(falling(at), -1e9, 1e9)) for at in (low, high)]
+        if values[0] <= 0 or values[1] >= 0:
+            return low if values[0] <= 0 else high
+        return float(optimize.brentq(lambda at: np.clip(falling(at), -1e9, 1e9), low, high, xtol=1e-14, rtol=1e-14))
+
+    for k, table in enumerate(looks):
+        for low, sign in ((together[0][k], 1), (together[1][k], -1)):
+            alone = crossing(lambda d, s=sign, t=table: float(z_d(d, *t)) - s * critical, -1.0, 1.0)
+            assert low == pytest.approx(alone, abs=1e-10)
+        for low, sign in ((together[2][k], 1), (together[3][k], -1)):
+            alone = crossing(lambda r, s=sign, t=table: float(z_r(np.exp(r), *t)) - s * critical, -50.0, 50.0)
+            if 0 < low < np.inf:
+                assert np.log(low) == pytest.approx(alone, abs=1e-10, rel=1e-10)
+            else:
+                assert (table[0] if low == 0 else table[2]) == 0
 
 
 @settings(max_examples=40, deadline=None)

@@ -184,3 +184,23 @@ def test_repeated_p__last_look_of_all_strongest__is_the_sequential_p_and_never_b
 def test_sequential_p__two_sided__is_about_twice_the_one_sided() -> None:
     information, z = [0.25, 0.5, 0.75], [0.5, 2.4, 2.8]
     assert sequential_p(information, z, is_one_sided=False) == pytest.approx(2 * sequential_p(information, z), rel=0.01)
+
+
+@pytest.mark.parametrize(("looks", "stop", "above"), [(4, 2, 0.01), (22, 15, 0.5), (22, 22, 1.0), (22, 1, 4.0)])
+def test_stagewise__its_three_drifts__give_the_probabilities_that_define_them(
+    looks: int, stop: int, above: float
+) -> None:
+    # One recursion is reweighted for all drifts; here each drift has a recursion of its own.
+    information = [(k + 1) / looks for k in range(looks)]
+    bounds = efficacy_bounds(information, alpha=0.05)
+    z = bounds[stop - 1] + above
+    found = stagewise(information, bounds, stop_look=stop, z=z, alpha=0.05)
+    lower, upper = [-b for b in bounds[:stop]], [*bounds[: stop - 1], z]
+    for drift, probability in (
+        (0.0, found.p_one_sided),
+        (found.estimate, 0.5),
+        (found.interval.low, 0.025),
+        (found.interval.high, 0.975),
+    ):
+        crossing = crossing_probabilities(information[:stop], lower, upper, drift=drift)
+        assert crossing.upper.sum() == pytest.approx(probability, abs=2e-5)
