@@ -172,7 +172,7 @@ def _candidate(
 ) -> Candidate:
     found: Baseline | NoBaseline
     if ask.rate is not None:
-        if METRIC_KINDS[metric.kind].statistic.value != "proportion":
+        if METRIC_KINDS[metric.kind].statistic.value not in {"proportion", "time_to_event"}:
             raise Refused(
                 "rate_not_allowed",
                 f"Metric '{metric.key}' is no share of visitors, so a rate says nothing of its spread.",

@@ -110,8 +110,8 @@ class MetricAdmin(InklingAdmin):
         "parent": "conversion == 'milestone'",
         "expected_pass_through": "conversion != 'macro'",
         "denominator_event": "kind == 'ratio'",
-        "value_property": "kind != 'conversion' && kind != 'event_count'",
-        "cap": "kind != 'conversion'",
+        "value_property": "kind != 'conversion' && kind != 'event_count' && kind != 'time_to_event'",
+        "cap": "kind != 'conversion' && kind != 'time_to_event' && kind != 'quantile'",
     }
     fieldsets = (
         (None, {"fields": ("site", "name", "key", "description")}),

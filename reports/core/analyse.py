@@ -13,10 +13,12 @@ from reports.core.claims import Key, with_claims
 from reports.core.comparing import compare_metric
 from reports.core.decision import Evidence, Verdict, decide
 from reports.core.health import Finding, HealthContext, run_checks
-from reports.core.measure import Measured, measure
+from reports.core.measure import Measured
+from reports.core.measuring import measured as measured_in
 from reports.core.monitoring import Course, course_of
 from reports.core.progress import Progress, progress_of
 from reports.core.results import MetricResult
+from reports.core.statistics import ONE_LOOK_ONLY
 from tracking.core.totals import ExposureCounts, VisitorTotals
 
 
@@ -52,7 +54,8 @@ def analyse(
     LookupError for a decision rule that does not exist.
     """
     progress = progress_of(plan, first_exposures=totals.first_exposure, as_of=as_of, ended_at=ended_at)
-    measured = {m.metric.key: measure(m, _all_variants(plan, totals), progress) for m in plan.metrics}
+    everybody = _all_variants(plan, totals)
+    measured = {m.metric.key: measured_in(plan, m, everybody, progress) for m in plan.metrics}
     courses = _courses(plan, measured, progress)
     compared = tuple(compare_metric(plan, m, measured[m.metric.key], courses, progress) for m in plan.metrics)
     metrics = with_claims(plan, compared, courses)
@@ -70,6 +73,7 @@ def _courses(plan: AnalysisPlan, measured: Mapping[str, Measured], progress: Pro
             plan, measured[m.metric.key], v.key, progress, has_window=m.metric.window_hours is not None
         )
         for m in plan.metrics
+        if METRIC_KINDS[m.metric.kind].statistic not in ONE_LOOK_ONLY
         for v in plan.treatments
     }
 

@@ -16,7 +16,7 @@ from reports.core.monitoring import Course, looks_of
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
 from reports.core.results import SUCCESS_ROLES, Look, MetricResult, VariantComparison, VariantValue
 from reports.core.sequential.bounds import nominal_alpha
-from reports.core.statistics import Statistic
+from reports.core.statistics import ONE_LOOK_ONLY, Statistic
 
 
 def compare_metric(
@@ -41,8 +41,13 @@ def compare_metric(
         _compare(plan, planned, v.key, measured.now[v.key], measured.now[plan.control.key], mine[v.key], progress)
         for v in plan.treatments
     )
-    is_decisive = progress.is_single_look or any(c is not None and c.is_monitored and c.days for c in mine.values())
-    return MetricResult(planned, METRIC_KINDS[planned.metric.kind].statistic, values, comparisons, is_decisive)
+    kind = METRIC_KINDS[planned.metric.kind].statistic
+    is_decisive = (
+        progress.is_single_look
+        or (kind in ONE_LOOK_ONLY and progress.is_final)
+        or any(c is not None and c.is_monitored and c.days for c in mine.values())
+    )
+    return MetricResult(planned, kind, values, comparisons, is_decisive)
 
 
 def _compare(
@@ -57,6 +62,13 @@ def _compare(
     if progress.is_before_first_look:
         detail = (
             f"Effects are shown from day {FIRST_LOOK_DAYS} on, because weekdays differ; this is day {progress.days}."
+        )
+        return VariantComparison(
+            variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)
+        )
+    if METRIC_KINDS[planned.metric.kind].statistic in ONE_LOOK_ONLY and not progress.is_final:
+        detail = (
+            "A quantile is compared once, at the planned end: no bounds are known that would allow for repeated looks."
         )
         return VariantComparison(
             variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)

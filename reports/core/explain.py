@@ -11,6 +11,7 @@ from reports.core.methods.base import Interval, Lift, NotComputable
 from reports.core.methods.noninferiority import GuardrailOutcome, GuardrailResult
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
 from reports.core.results import MetricResult, VariantComparison
+from reports.core.statistics import ONE_LOOK_ONLY
 
 
 def percent(share: float) -> str:
@@ -256,6 +257,11 @@ def bounds(metric: MetricResult, comparison: VariantComparison) -> str:
 
 def waits_for_horizon(metric: MetricResult, progress: Progress) -> str:
     """Write why a metric decides nothing at this look."""
+    if metric.statistic in ONE_LOOK_ONLY:
+        when = (
+            f"on {day(progress.horizon_at)}" if progress.horizon_at is not None else "at the end, and the plan has none"
+        )
+        return f"'{metric.name}' is a quantile, which no sequential bounds are known for: it decides once, {when}."
     if metric.planned.metric.window_hours is None:
         when = (
             f"on {day(progress.horizon_at)}" if progress.horizon_at is not None else "at the end, and the plan has none"

@@ -16,7 +16,7 @@ from reports.core.results import Look, Stopped
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.design import DEFAULT_FUTILITY, default_design, futility_bounds
 from reports.core.sequential.inference import repeated_p, sequential_p, stagewise
-from reports.core.statistics import Statistic
+from reports.core.statistics import Statistic, information_visitors
 
 PLANNED_POWER = 0.8
 LEAST_STEP = 0.01  # a look that adds less than this share of the plan is not a test
@@ -89,7 +89,7 @@ def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Pr
     rows: list[tuple[int, float, float, float, Statistic, Statistic]] = []
     treated, controls = measured.by_look[variant], measured.by_look[plan.control.key]
     for day, treatment, control, z in zip(measured.days, treated, controls, z_at_looks(treated, controls), strict=True):
-        information = _harmonic(treatment.visitors, control.visitors) / total
+        information = _harmonic(information_visitors(treatment), information_visitors(control)) / total
         before = rows[-1][1] if rows else 0.0
         is_final_look = day == progress.final_day
         if information <= before or (information - before < LEAST_STEP and not is_final_look):
@@ -131,7 +131,7 @@ def _planned_information(plan: AnalysisPlan, measured: Measured, variant: str, p
         return _harmonic(plan.planned_visitors * weight, plan.planned_visitors * plan.control.weight) or None
     if progress.horizon_days is None:
         return None
-    now = _harmonic(measured.now[variant].visitors, measured.now[plan.control.key].visitors)
+    now = _harmonic(information_visitors(measured.now[variant]), information_visitors(measured.now[plan.control.key]))
     return now * progress.horizon_days / progress.look_day if now else None
 
 

@@ -18,6 +18,7 @@ from scipy import special, stats
 from experiments.core.metric_kinds.base import StatisticKind, VisitorValues
 from reports.core.methods import compare
 from reports.core.methods.base import Comparison, Interval
+from reports.core.quantiles import Quantile
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic, summarise
 
 SPLITS = 500
@@ -77,6 +78,9 @@ def self_audit(
     Shapes: `values` is (rows,), one row per visitor unless `visitor_of_row` (rows,) says whose each row is.
     Source: STATISTICS section 11; Kohavi, Tang & Xu (2020), Trustworthy Online Controlled Experiments, chapter 19.
     """
+    if kind is StatisticKind.TIME_TO_EVENT:
+        # History holds visitors whose window has passed, and with everybody followed to the end it is a plain share.
+        kind, values = StatisticKind.PROPORTION, VisitorValues((~np.isnan(values.numerator)).astype(np.float64))
     rows = len(values.numerator)
     visitor = np.arange(rows) if visitor_of_row is None else np.unique(visitor_of_row, return_inverse=True)[1]
     visitors = int(visitor.max()) + 1 if rows else 0
@@ -115,7 +119,7 @@ def self_audit(
 def _too_little(values: VisitorValues, visitors: int) -> str:
     if visitors < LEAST_VISITORS:
         return f"The history holds {visitors} visitors; an audit needs {LEAST_VISITORS}."
-    active = int(np.count_nonzero(values.numerator))
+    active = int(np.count_nonzero(np.nan_to_num(values.numerator)))
     if active < LEAST_CONVERTED:
         return f"{active} visitors of the history have a value other than 0; an audit needs {LEAST_CONVERTED}."
     return ""
@@ -132,6 +136,9 @@ def _halves(
     kind: StatisticKind, values: VisitorValues, visitor: NDArray[np.integer], rng: np.random.Generator, splits: int
 ) -> Iterator[tuple[Statistic, Statistic]]:
     """Yield the statistics of treatment and control of each split."""
+    if kind is StatisticKind.QUANTILE:
+        yield from _quantile_halves(values, visitor, rng, splits)
+        return
     moments, shift = _moments(kind, values)
     # Rows of one visitor go the same way, so their sums are all that a split needs to know of them.
     visitors = int(visitor.max()) + 1
@@ -143,6 +150,24 @@ def _halves(
         is_treated = rng.integers(0, 2, (count, visitors), dtype=np.uint8)
         for treated in is_treated.astype(np.float64) @ summed:
             yield _statistic(kind, treated, shift), _statistic(kind, whole - treated, shift)
+
+
+def _quantile_halves(
+    values: VisitorValues, visitor: NDArray[np.integer], rng: np.random.Generator, splits: int
+) -> Iterator[tuple[Statistic, Statistic]]:
+    """Yield the halves of sorted values, each with a bootstrap of its own."""
+    assert values.level is not None
+    order = np.argsort(values.numerator, kind="stable")  # without a value (NaN) last
+    top, whose = values.numerator[order], visitor[order]
+    with_value = int(np.count_nonzero(~np.isnan(top)))
+    for _ in range(splits):
+        is_treated = rng.integers(0, 2, int(visitor.max()) + 1, dtype=np.uint8).astype(bool)[whose]
+        seeds = rng.integers(0, 2**48, 2)
+        halves = [
+            Quantile(int(np.count_nonzero(mine)), values.level, int(seed), top[:with_value][mine[:with_value]])
+            for mine, seed in zip((is_treated, ~is_treated), seeds, strict=True)
+        ]
+        yield halves[0], halves[1]
 
 
 def _moments(kind: StatisticKind, values: VisitorValues) -> tuple[list[FloatArray], tuple[float, float]]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.core.metric_kinds.base import StatisticKind, VisitorValues
+from reports.core.event_times import EventTimes
+from reports.core.quantiles import Quantile
 
 FloatArray = NDArray[np.float64]
 
@@ -213,15 +215,25 @@ class Ratio:
         return max(squares, 0.0) / (self.visitors - 1) / self.denominator_mean**2
 
 
-Statistic = Proportion | Mean | Ratio
+Statistic = Proportion | Mean | Ratio | EventTimes | Quantile
 
-STATISTICS: dict[StatisticKind, type[Proportion] | type[Mean] | type[Ratio]] = {
+STATISTICS: dict[StatisticKind, type[Statistic]] = {
     StatisticKind.PROPORTION: Proportion,
     StatisticKind.MEAN: Mean,
     StatisticKind.RATIO: Ratio,
+    StatisticKind.TIME_TO_EVENT: EventTimes,
+    StatisticKind.QUANTILE: Quantile,
 }
+
+# Statistics that are compared once, at the final look: no bounds for repeated looks are known for them.
+ONE_LOOK_ONLY = frozenset({StatisticKind.QUANTILE})
 
 
 def summarise(kind: StatisticKind, values: VisitorValues) -> Statistic:
     """Return the sufficient statistic of `kind` for the values of one variant's visitors."""
     return STATISTICS[kind].from_values(values)
+
+
+def information_visitors(statistic: Statistic) -> float:
+    """Return how many visitors, all known to the end, a statistic is worth: the unit in which looks are timed."""
+    return statistic.effective_visitors if isinstance(statistic, EventTimes) else float(statistic.visitors)

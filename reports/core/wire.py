@@ -14,10 +14,12 @@ from reports.core.analyse import Analysis
 from reports.core.band import band
 from reports.core.bayes import BayesView
 from reports.core.decision import Verdict
+from reports.core.event_times import EventTimes
 from reports.core.health import Finding
 from reports.core.methods import METHODS
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.methods.noninferiority import GuardrailResult, Worsening
+from reports.core.quantiles import REPLICATES, Quantile
 from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
 from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
@@ -147,7 +149,27 @@ def _working(statistic: Statistic) -> dict[str, Any]:
             "denominator_squares": statistic.denominator_squares,
             "products": statistic.products,
         }
+    if isinstance(statistic, EventTimes):
+        return {
+            "visitors": statistic.visitors,
+            "matured": statistic.matured,
+            "effective_visitors": statistic.effective_visitors,
+            "standard_error": _error_of(statistic),
+        }
+    if isinstance(statistic, Quantile):
+        return {
+            "visitors": statistic.visitors,
+            "with_value": len(statistic.values),
+            "quantile": statistic.level,
+            "standard_error": _error_of(statistic),
+            "resamples": REPLICATES,
+            "seed": statistic.seed,
+        }
     raise TypeError(f"No working is known for {type(statistic).__name__}.")
+
+
+def _error_of(statistic: EventTimes | Quantile) -> float | None:
+    return _number(math.sqrt(statistic.variance / statistic.visitors)) if statistic.visitors else None
 
 
 def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[str, Any]:

@@ -89,7 +89,9 @@ VALUE = _object(
     },
     optional=("converted", "total"),
     description=(
-        "`visitors` are those whose conversion window has passed, `exposed` all; a share has `converted`, anything else `total`."
+        "`visitors` are those whose conversion window has passed (of a Kaplan-Meier share all who are followed), `exposed` all; a "
+        "share has `converted`, anything else `total`: of a Kaplan-Meier share the conversions so far, of a quantile the "
+        "visitors with a value other than 0."
     ),
 )
 

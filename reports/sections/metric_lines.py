@@ -78,7 +78,7 @@ def line_of(
 
 def is_share(metric: Mapping[str, Any]) -> bool:
     """Say whether a metric's value is a share of visitors, written as per cent."""
-    return metric.get("statistic") == "proportion" or metric["kind"] == "conversion"
+    return metric.get("statistic") in {"proportion", "time_to_event"} or metric["kind"] == "conversion"
 
 
 def value_text(metric: Mapping[str, Any], value: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from experiments.core.metric_kinds.quantile import QuantileKind, quantile_words
 from experiments.core.metric_kinds.retention import PERIOD, RetentionKind
 from experiments.core.metrics import Direction
 from experiments.core.plan import PlannedMetric
@@ -34,6 +35,8 @@ KINDS = {
     "value_sum": "value per visitor",
     "ratio": "ratio",
     "retention": "share of visitors who came back",
+    "time_to_event": "share of visitors, by Kaplan-Meier",
+    "quantile": "quantile",
 }
 
 
@@ -143,6 +146,8 @@ def _facts(metric: Mapping[str, Any], planned: PlannedMetric | None) -> tuple[st
     facts.append(KINDS.get(str(metric["kind"]), str(metric["kind"]).replace("_", " ")))
     if planned is None:
         return tuple(facts)
+    if planned.metric.kind == QuantileKind.key:
+        facts[-1] = quantile_words(planned.metric)
     if planned.metric.kind == RetentionKind.key:
         first, last = (planned.metric.options[name] for name in PERIOD)
         facts.append(f"from day {first:g} until day {last:g} after the first exposure")

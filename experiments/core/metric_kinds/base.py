@@ -21,17 +21,25 @@ class StatisticKind(StrEnum):
     PROPORTION = "proportion"
     MEAN = "mean"
     RATIO = "ratio"
+    TIME_TO_EVENT = "time_to_event"
+    QUANTILE = "quantile"
 
 
 @dataclass(frozen=True, slots=True)
 class VisitorValues:
-    """The values of one metric, one entry per visitor; `denominator` only for ratios.
+    """The values of one metric, one entry per visitor; a visitor without a value has NaN.
 
-    Shapes: both (visitors,).
+    `denominator` is for ratios only; `window_hours` and `followed_hours` (None: followed for the whole window) for times,
+    which are hours; `level` and the bootstrap's `seed` for quantiles.
+    Shapes: every array (visitors,).
     """
 
     numerator: FloatArray
     denominator: FloatArray | None = None
+    window_hours: float | None = None
+    followed_hours: FloatArray | None = None
+    level: float | None = None
+    seed: int = 0
 
 
 class MetricKind(Protocol):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
-
-from reports.core.methods.base import Blocker, Interval, NotComputable, critical_value, two_sided_p
 
 FloatArray = NDArray[np.float64]
 
@@ -54,48 +51,6 @@ def kaplan_meier(time: ArrayLike, is_event: ArrayLike) -> Survival:
         terms = converted / (at_risk * (at_risk - converted))
     error = survival * np.sqrt(np.cumsum(np.where(np.isfinite(terms), terms, 0.0)))
     return Survival(times, survival, error)
-
-
-@dataclass(frozen=True, slots=True)
-class WindowedEffect:
-    """The difference in the share converted within a window. `information` is one over its variance."""
-
-    effect: float
-    standard_error: float
-    interval: Interval
-    z: float
-    p_value: float
-
-    @property
-    def information(self) -> float:
-        return 1 / self.standard_error**2
-
-
-def compare_within_window(
-    treatment: tuple[ArrayLike, ArrayLike], control: tuple[ArrayLike, ArrayLike], *, window: float, alpha: float
-) -> WindowedEffect | NotComputable:
-    """Compare the shares converted within `window`, using visitors who have been followed for a part of it only.
-
-    Each variant is a pair (time, is_event). No assumption about how the rates move together is made, and a variant that
-    merely converts sooner gains nothing, as long as somebody has been followed for the whole window.
-
-    Source: Klein et al. (2007), Statistics in Medicine 26:4505-4519; STATISTICS section 10.
-    Checked against: the plain difference of shares when everybody has been followed to the end.
-    """
-    shares = []
-    for name, (time, is_event) in (("treatment", treatment), ("control", control)):
-        if not len(np.asarray(time)) or float(np.max(np.asarray(time, dtype=float), initial=0.0)) < window:
-            return NotComputable(
-                Blocker.NO_MATURED_VISITORS, f"No visitor of the {name} has been followed for the whole window yet."
-            )
-        shares.append(kaplan_meier(time, is_event).converted_by(window))
-    (t, error_t), (c, error_c) = shares
-    error = math.hypot(error_t, error_c)
-    if not error > 0:
-        return NotComputable(Blocker.NO_VARIATION, "Nobody has converted within the window, or everybody at once.")
-    half = critical_value(alpha) * error
-    z = (t - c) / error
-    return WindowedEffect(t - c, error, Interval(t - c - half, t - c + half), z, two_sided_p(z))
 
 
 def log_rank(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from reports.core.methods.base import Comparison, Method, NotComputable
+from reports.core.methods.bootstrap import BootstrapMethod
 from reports.core.methods.delta import DeltaMethod
+from reports.core.methods.kaplan_meier import KaplanMeierMethod
 from reports.core.methods.midp import MidPMethod
 from reports.core.methods.score import ScoreMethod
 from reports.core.methods.welch import WelchMethod
@@ -14,6 +16,8 @@ METHODS: tuple[Method, ...] = (
     ScoreMethod(),
     WelchMethod(),
     DeltaMethod(),
+    KaplanMeierMethod(),
+    BootstrapMethod(),
 )
 
 

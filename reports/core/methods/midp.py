@@ -134,12 +134,8 @@ class MidPMethod:
         return float(statistic(np.asarray(ratio)))
 
 
-def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float, target: FloatArray) -> Function:
-    """Return the skewness-corrected score of `moments`, anchored to `target` at the null hypothesis.
-
-    The anchor is what makes p-value and interval agree exactly; it fades within about two units of z, so that far from
-    the null the corrected score stands alone.
-    """
+def skewness_corrected_statistic(moments: Callable[[FloatArray], score.ScoreMoments]) -> Function:
+    """Return the skewness-corrected score as a function of the hypothesis. Source: Laud (2017)."""
 
     def corrected(point: FloatArray) -> FloatArray:
         at = moments(point)
@@ -147,6 +143,17 @@ def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float,
             skewness = np.where(at.variance > 0, at.third / at.variance**1.5, 0.0)
         return _skewness_corrected(at.z, skewness)
 
+    return corrected
+
+
+def _statistic(moments: Callable[[FloatArray], score.ScoreMoments], null: float, target: FloatArray) -> Function:
+    """Return the skewness-corrected score of `moments`, anchored to `target` at the null hypothesis.
+
+    The anchor is what makes p-value and interval agree exactly; it fades within about two units of z, so that far from
+    the null the corrected score stands alone.
+    """
+
+    corrected = skewness_corrected_statistic(moments)
     at_null = corrected(np.asarray(null))
 
     def anchored(point: FloatArray) -> FloatArray:

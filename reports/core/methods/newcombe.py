@@ -7,7 +7,7 @@ import math
 from reports.core.methods.base import Interval
 
 
-def wilson_interval(converted: int, visitors: int, *, critical: float) -> Interval:
+def wilson_interval(converted: float, visitors: float, *, critical: float) -> Interval:
     """Return Wilson's score interval of one proportion.
 
     Source: Wilson (1927), JASA 22:209-212. Checked against: statsmodels proportion_confint(method="wilson").

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import MetricDefinition
+from reports.core.event_times import EventTimes
 from reports.core.methods.single import value_interval
 from reports.core.progress import microseconds
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic, summarise
@@ -119,6 +120,9 @@ def baseline_of(metric: MetricDefinition, history: VisitorHistory, *, as_of: int
     statistic: Statistic = summarise(
         kind.statistic, kind.values(metric, {name: column[matured] for name, column in history.columns.items()})
     )
+    if isinstance(statistic, EventTimes):
+        # Everybody here has been followed to the end, so the share is a plain one.
+        statistic = Proportion(statistic.visitors, round(statistic.total))
     if not isinstance(statistic, Proportion | Mean | Ratio):
         return NoBaseline(
             "kind_cannot_be_planned",

@@ -11,7 +11,7 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from reports.core.adjust.regression import Adjusted, Cuped, cuped, lin, refused, with_missing_indicators
 from reports.core.adjust.strata import Stratum, compare_strata, mantel_haenszel, merged
-from reports.core.adjust.survival import compare_within_window, kaplan_meier, log_rank
+from reports.core.adjust.survival import kaplan_meier, log_rank
 from reports.core.methods.base import Blocker, Comparison, NotComputable
 from reports.core.methods.score import ScoreMethod
 from reports.core.statistics import Proportion
@@ -196,43 +196,6 @@ def test_kaplan_meier__censored_times__equals_statsmodels() -> None:
     got, expected = kaplan_meier(time, event), SurvfuncRight(time, event.astype(int))
     assert got.survival == pytest.approx(expected.surv_prob)
     assert got.standard_error == pytest.approx(expected.surv_prob_se)
-
-
-def test_within_window__everybody_followed__is_the_plain_difference_of_shares() -> None:
-    t = (np.r_[np.full(30, 2.0), np.full(70, 7.0)], np.r_[np.ones(30), np.zeros(70)])
-    c = (np.r_[np.full(20, 3.0), np.full(80, 7.0)], np.r_[np.ones(20), np.zeros(80)])
-    got = compare_within_window(t, c, window=7.0, alpha=0.05)
-    assert not isinstance(got, NotComputable)
-    assert got.effect == pytest.approx(0.10)
-    assert got.standard_error == pytest.approx(np.sqrt(0.3 * 0.7 / 100 + 0.2 * 0.8 / 100))
-
-
-def test_within_window__variant_that_only_converts_sooner__gains_nothing() -> None:
-    rng = np.random.default_rng(21)
-    effects, errors = [], []
-    for _ in range(200):
-        arms = []
-        for lag in (1.0, 4.0):
-            n = 1500
-            followed = rng.uniform(0, 28, n)
-            converts = rng.random(n) < 0.2
-            at = rng.exponential(lag, n)
-            is_event = converts & (at <= np.minimum(followed, 21))
-            arms.append((np.where(is_event, at, followed), is_event))
-        got = compare_within_window(arms[0], arms[1], window=21.0, alpha=0.05)
-        assert not isinstance(got, NotComputable)
-        effects.append(got.effect)
-        errors.append(got.standard_error)
-    # After 21 days the lag of 4 days has 0.5 % of conversions still to come: a true difference of 0.1 points.
-    assert abs(np.mean(effects) - 0.2 * np.exp(-21 / 4)) < 4 * np.std(effects) / np.sqrt(200)
-    assert np.mean(errors) == pytest.approx(np.std(effects), rel=0.2)
-
-
-def test_within_window__nobody_followed_that_long__gives_the_reason() -> None:
-    arm = (np.array([1.0, 2.0]), np.array([1, 0]))
-    got = compare_within_window(arm, arm, window=7.0, alpha=0.05)
-    assert isinstance(got, NotComputable)
-    assert got.blocker is Blocker.NO_MATURED_VISITORS
 
 
 def test_log_rank__two_groups__equals_statsmodels() -> None:

@@ -21,6 +21,8 @@ def _visitors(seed: int, count: int = 3000) -> dict[StatisticKind, VisitorValues
         StatisticKind.PROPORTION: VisitorValues((orders > 0).astype(float)),
         StatisticKind.MEAN: VisitorValues(spent),
         StatisticKind.RATIO: VisitorValues(orders, np.asarray(sessions, dtype=np.float64)),
+        StatisticKind.TIME_TO_EVENT: VisitorValues(np.where(orders > 0, 5.0 * sessions, np.nan), window_hours=24.0),
+        StatisticKind.QUANTILE: VisitorValues(np.where(spent > 0, spent, np.nan), level=0.5),
     }
 
 
