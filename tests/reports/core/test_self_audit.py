@@ -8,6 +8,7 @@ from scipy import stats
 
 from experiments.core.metric_kinds.base import StatisticKind, VisitorValues
 from reports.core import self_audit as audits
+from reports.core.quantiles import Quantile
 from reports.core.self_audit import AuditState, self_audit
 from reports.core.statistics import summarise
 
@@ -64,7 +65,7 @@ def test_self_audit__the_same_sessions_added_up_per_visitor__passes() -> None:
     assert found.state is AuditState.PASSED
 
 
-@pytest.mark.parametrize("kind", list(StatisticKind))
+@pytest.mark.parametrize("kind", [StatisticKind.PROPORTION, StatisticKind.MEAN, StatisticKind.RATIO])
 def test_halves__of_every_split__are_the_statistics_of_their_visitors(
     kind: StatisticKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +83,15 @@ def test_halves__of_every_split__are_the_statistics_of_their_visitors(
             assert [half.value, half.total] == pytest.approx([whole.value, whole.total], rel=1e-9)
             if kind is not StatisticKind.PROPORTION:
                 assert half.variance == pytest.approx(whole.variance, rel=1e-9)  # type: ignore[union-attr]
+
+
+def test_halves__of_a_quantile__are_the_statistics_of_their_visitors() -> None:
+    values = _visitors(5, 200)[StatisticKind.QUANTILE]
+    for one, other in audits._halves(StatisticKind.QUANTILE, values, np.arange(200), np.random.default_rng(9), 5):
+        assert isinstance(one, Quantile) and isinstance(other, Quantile)
+        assert one.visitors + other.visitors == 200
+        assert np.array_equal((one + other).values, summarise(StatisticKind.QUANTILE, values).values)  # type: ignore[union-attr]
+        assert one.seed != other.seed
 
 
 def test_detectable_lift__of_a_share__is_that_of_the_normal_formula() -> None:
