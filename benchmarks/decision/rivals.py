@@ -48,7 +48,8 @@ def _z(weeks: Weeks, step: int) -> FloatArray:
 
 def first_look(holds: NDArray[np.bool_]) -> IntArray:
     """Return the first look at which it holds, from 1; one beyond the last where it never does."""
-    return np.where(holds.any(axis=1), holds.argmax(axis=1) + 1, holds.shape[1] + 1)
+    looks: IntArray = np.where(holds.any(axis=1), holds.argmax(axis=1) + 1, holds.shape[1] + 1)
+    return looks
 
 
 def decide_by(ship: NDArray[np.bool_], stop: NDArray[np.bool_]) -> Outcome:
