@@ -1,0 +1,307 @@
+"""From weighed evidence to a state, in a fixed order: the proxy's way to ship, the macro's own way, and the ways to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from reports.core.methods.base import Interval
+from reports.core.proxy.classes import FIVE_SHARES, FOUR_SHARES, Prior, VariantClass, components_of
+from reports.core.proxy.engine import (
+    MacroPosterior,
+    Weighed,
+    bait_share_that_tips,
+    macro_posterior,
+    shares_of,
+    weigh,
+)
+from reports.core.proxy.funnel import FunnelCounts, StepEffects, step_effects
+
+FloatArray = NDArray[np.float64]
+
+MARGIN = 0.10
+MARGIN_ALPHA = 0.20
+MACRO_ALPHA = 0.0025
+CONFLICT_BAIT, CONFLICT_WIN = 0.5, 0.10
+STOP_HARM = 0.90
+LEANING_HARMFUL = 0.5
+QUALITY_WATCH = 0.3
+FILTER_NOTE = 0.25
+NO_CLEAR_GAIN = 1.0  # z of the macro below which it does not contradict a stop
+LEAST_MACRO, LEAST_MACRO_PER_VARIANT = 25, 5
+
+
+class ProxyState(StrEnum):
+    """What to do, in the order in which it is asked."""
+
+    INVALID = "invalid"
+    SHIP_PROXY = "ship_proxy"
+    SHIP_MACRO = "ship_macro"
+    CONFLICT = "conflict"
+    STOP_HARM = "stop_harm"
+    NO_GAIN = "stop_no_gain"
+    INCONCLUSIVE = "inconclusive_at_cap"
+    KEEP_RUNNING = "keep_running"
+
+
+class Note(StrEnum):
+    """What else is worth saying beside the state."""
+
+    PROMISING = "promising"
+    QUALITY_WATCH = "quality_watch"
+    LEANING_HARMFUL = "leaning_harmful"
+    FILTER = "filter"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How much evidence an early decision takes.
+
+    `risk` is the largest chance of no real gain; `null`, `bait`, `harm` the E-values that WIN must reach against each class;
+    `futility` how far the odds of a win may fall below those of a fresh idea before the traffic is better spent on one.
+    """
+
+    key: str
+    risk: float
+    null: float
+    bait: float
+    harm: float
+    futility: float
+
+    def against(self) -> dict[VariantClass, float]:
+        return {VariantClass.NULL: self.null, VariantClass.BAIT: self.bait, VariantClass.HARM: self.harm}
+
+
+PRESETS: Mapping[str, Preset] = {
+    p.key: p
+    for p in (
+        Preset("fast", risk=0.30, null=10, bait=3, harm=10, futility=0.60),
+        Preset("balanced", risk=0.20, null=20, bait=5, harm=20, futility=0.50),
+        Preset("cautious", risk=0.10, null=40, bait=10, harm=40, futility=0.33),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One condition of shipping by the proxy: what was reached and what it takes. E-values are given as logs."""
+
+    name: str
+    reached: float
+    needed: float
+
+    @property
+    def holds(self) -> bool:
+        return self.reached >= self.needed
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Which conditions hold for each comparison. Shapes: all (comparisons,)."""
+
+    ship_proxy: NDArray[np.bool_]
+    ship_macro: NDArray[np.bool_]
+    conflict: NDArray[np.bool_]
+    stop_harm: NDArray[np.bool_]
+    no_gain: NDArray[np.bool_]
+
+
+def conditions(
+    effects: StepEffects,
+    weighed: Weighed,
+    prior: Prior,
+    preset: Preset,
+    *,
+    macro_bound: float | FloatArray,
+    treatments: int = 1,
+    margin: float = MARGIN,
+) -> Conditions:
+    """Ask every condition of every comparison.
+
+    `macro_bound` is the z that the macro alone must reach at this look. With several treatments every E-value must be that many
+    times larger.
+    """
+    z = effects.z_macro
+    win = weighed.probability(VariantClass.WIN)
+    ships = (1 - win <= preset.risk) & (effects.z_above(1 - margin) >= -special.ndtri(MARGIN_ALPHA))
+    for against, needed in preset.against().items():
+        ships &= weighed.log_evidence(against) >= np.log(needed * treatments)
+    fresh = _win_share(prior, effects.steps)
+    with np.errstate(divide="ignore"):
+        odds_fell = np.log(win) - np.log1p(-win) <= np.log(preset.futility * fresh / (1 - fresh))
+    unclear = z < NO_CLEAR_GAIN
+    return Conditions(
+        ship_proxy=ships,
+        ship_macro=z >= macro_bound,
+        conflict=(weighed.probability(VariantClass.BAIT) >= CONFLICT_BAIT) & (win <= CONFLICT_WIN) & unclear,
+        stop_harm=weighed.probability(VariantClass.HARM) >= STOP_HARM,
+        no_gain=odds_fell & unclear,
+    )
+
+
+def _win_share(prior: Prior, steps: int) -> float:
+    components = components_of(prior, steps)
+    return float(shares_of(prior, components)[components.classes.index(VariantClass.WIN)])
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyVerdict:
+    """What the proxy engine says of one treatment.
+
+    `legs` are the conditions of shipping by the proxy; `risk` the chance of no real gain; `tipping_bait_share` how common bait
+    would have to be for the risk to pass the preset's.
+    Units: `macro` and its intervals are log-lifts; the `alone` ones rest on the macro conversion by itself.
+    """
+
+    state: ProxyState
+    notes: tuple[Note, ...]
+    risk: float
+    posterior: Mapping[VariantClass, float]
+    log_evidence: Mapping[VariantClass, float]
+    log_marginal: Mapping[VariantClass, float]
+    legs: tuple[Leg, ...]
+    z_macro: float
+    z_margin: float
+    macro_bound: float
+    macro: float
+    macro_80: Interval
+    macro_95: Interval
+    macro_alone: float
+    macro_alone_95: Interval
+    chance_of_loss: float
+    tipping_bait_share: float
+    effects: StepEffects
+
+
+def preset_named(key: str) -> Preset:
+    """Return a preset. Raises: LookupError with the keys that exist."""
+    try:
+        return PRESETS[key]
+    except KeyError:
+        raise LookupError(f"There is no risk preset '{key}'; there are {', '.join(PRESETS)}.") from None
+
+
+def default_prior(*, classes: int = 5, target_step: int | None = None) -> Prior:
+    """Return the prior of a site that has learnt nothing yet. Raises: ValueError unless `classes` is 4 or 5."""
+    if classes not in (4, 5):
+        raise ValueError(f"The engine reckons with 4 or 5 classes, not {classes}.")
+    return Prior(shares=FOUR_SHARES if classes == 4 else FIVE_SHARES, target_step=target_step)
+
+
+def evaluate(
+    treatment: FunnelCounts,
+    control: FunnelCounts,
+    prior: Prior,
+    preset: Preset,
+    *,
+    macro_bound: float | None = None,
+    treatments: int = 1,
+    margin: float = MARGIN,
+    is_valid: bool = True,
+    is_early: bool = False,
+    is_at_cap: bool = False,
+    earlier: StepEffects | None = None,
+) -> ProxyVerdict:
+    """Judge one treatment by the funnel.
+
+    `macro_bound` is the z that the macro alone must reach at this look; without one the look counts as the only one.
+    `is_valid` is whether the health checks let anything be judged, `is_early` whether the exposure rules (a full week) are
+    not met yet, `is_at_cap` whether the planned end is here, `earlier` what an earlier run of the same idea measured.
+    Pure: no clock, no chance. Raises: ValueError for funnels that do not match.
+    """
+    effects = step_effects(treatment, control)
+    if earlier is not None:
+        effects = effects.pooled_with(earlier)
+    weighed = weigh(effects, prior)
+    bound = float(-special.ndtri(MACRO_ALPHA / treatments)) if macro_bound is None else macro_bound
+    found = conditions(effects, weighed, prior, preset, macro_bound=bound, treatments=treatments, margin=margin)
+    early = is_early or not _has_enough(treatment, control)
+    state = _state(found, is_valid=is_valid, is_early=early, is_at_cap=is_at_cap)
+    posterior = macro_posterior(effects, prior)
+    return _told(state, effects, weighed, posterior, prior, preset, bound, treatments, margin)
+
+
+def _has_enough(treatment: FunnelCounts, control: FunnelCounts) -> bool:
+    reached = treatment.macro.reached, control.macro.reached
+    return sum(reached) >= LEAST_MACRO and min(reached) >= LEAST_MACRO_PER_VARIANT
+
+
+def _state(found: Conditions, *, is_valid: bool, is_early: bool, is_at_cap: bool) -> ProxyState:
+    if not is_valid:
+        return ProxyState.INVALID
+    asked = (
+        (ProxyState.SHIP_PROXY, found.ship_proxy),
+        (ProxyState.SHIP_MACRO, found.ship_macro),
+        (ProxyState.CONFLICT, found.conflict),
+        (ProxyState.STOP_HARM, found.stop_harm),
+        (ProxyState.NO_GAIN, found.no_gain),
+    )
+    for state, holds in asked:
+        if not is_early and bool(holds[0]):
+            return state
+    return ProxyState.INCONCLUSIVE if is_at_cap else ProxyState.KEEP_RUNNING
+
+
+def _told(
+    state: ProxyState,
+    effects: StepEffects,
+    weighed: Weighed,
+    posterior: MacroPosterior,
+    prior: Prior,
+    preset: Preset,
+    bound: float,
+    treatments: int,
+    margin: float,
+) -> ProxyVerdict:
+    chance = {c: float(weighed.posterior[0, n]) for n, c in enumerate(weighed.classes)}
+    evidence: dict[VariantClass, float] = {
+        c: float(weighed.log_evidence(c)[0]) for c in weighed.classes if c is not VariantClass.WIN
+    }
+    risk = 1 - chance[VariantClass.WIN]
+    z_margin = float(effects.z_above(1 - margin)[0])
+    alone, alone_sd = float(effects.macro[0]), float(np.sqrt(effects.macro_variance[0]))
+    half = float(-special.ndtri(0.025)) * alone_sd
+    return ProxyVerdict(
+        state=state,
+        notes=_notes(state, chance, risk, preset),
+        risk=risk,
+        posterior=chance,
+        log_evidence=evidence,
+        log_marginal={c: float(weighed.log_marginal[0, n]) for n, c in enumerate(weighed.classes)},
+        legs=(
+            Leg("win", chance[VariantClass.WIN], 1 - preset.risk),
+            *(
+                Leg(c.value, evidence[c], float(np.log(needed * treatments)))
+                for c, needed in preset.against().items()
+                if c in evidence
+            ),
+            Leg("margin", z_margin, float(-special.ndtri(MARGIN_ALPHA))),
+        ),
+        z_macro=float(effects.z_macro[0]),
+        z_margin=z_margin,
+        macro_bound=bound,
+        macro=posterior.expected,
+        macro_80=posterior.interval(0.80),
+        macro_95=posterior.interval(0.95),
+        macro_alone=alone,
+        macro_alone_95=Interval(alone - half, alone + half),
+        chance_of_loss=posterior.below(0.0),
+        tipping_bait_share=bait_share_that_tips(weighed, prior.shares, preset.risk),
+        effects=effects,
+    )
+
+
+def _notes(state: ProxyState, chance: Mapping[VariantClass, float], risk: float, preset: Preset) -> tuple[Note, ...]:
+    waits = state in {ProxyState.KEEP_RUNNING, ProxyState.INCONCLUSIVE}
+    found = {
+        Note.PROMISING: waits and risk <= 2 * preset.risk,
+        Note.QUALITY_WATCH: waits and chance.get(VariantClass.BAIT, 0.0) >= QUALITY_WATCH,
+        Note.LEANING_HARMFUL: state is ProxyState.NO_GAIN and chance.get(VariantClass.HARM, 0.0) >= LEANING_HARMFUL,
+        Note.FILTER: chance.get(VariantClass.FILTER, 0.0) >= FILTER_NOTE,
+    }
+    return tuple(note for note, holds in found.items() if holds)
