@@ -142,6 +142,16 @@ def _watched(weights: tuple[float, float] = (0.5, 0.5)) -> AnalysisPlan:
     )
 
 
+def _without_end(weights: tuple[float, float] = (0.5, 0.5)) -> AnalysisPlan:
+    return worlds.plan(
+        worlds.metric("cart", window_hours=24),
+        weights={"control": weights[0], "treatment": weights[1]},
+        is_imported=False,
+        has_no_end=True,
+        planned_visitors=11_200,
+    )
+
+
 FINISHED = worlds.plan(worlds.metric("cart"))
 SPEND = worlds.plan(worlds.metric("spend", kind="value_sum"))
 GUARDED = worlds.plan(worlds.macro_guardrail("purchase", 0.2))
@@ -152,6 +162,24 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "any look, 90/10, 1 %, no effect",
         _watched((0.9, 0.1)),
+        Traffic((360, 40)),
+        bernoulli(0.01, 0.01),
+        claims,
+        0.05,
+        is_upper_limit=True,
+    ),
+    Scenario(
+        "no planned end, any look, 1 %, no effect",
+        _without_end(),
+        Traffic((200, 200)),
+        bernoulli(0.01, 0.01),
+        claims,
+        0.05,
+        is_upper_limit=True,
+    ),
+    Scenario(
+        "no planned end, any look, 90/10, 1 %, no effect",
+        _without_end((0.9, 0.1)),
         Traffic((360, 40)),
         bernoulli(0.01, 0.01),
         claims,

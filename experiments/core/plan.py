@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Self
 
 from experiments.core.metrics import (
@@ -18,6 +19,16 @@ from experiments.core.metrics import (
 )
 
 PLAN_SCHEMA = 1
+
+
+class Monitoring(StrEnum):
+    """How a running experiment is watched; it cannot be changed after the start.
+
+    GROUP_SEQUENTIAL: looks up to a planned end. CONFIDENCE_SEQUENCE: no planned end; it needs up to 1.7 times the visitors.
+    """
+
+    GROUP_SEQUENTIAL = "group_sequential"
+    CONFIDENCE_SEQUENCE = "confidence_sequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,8 @@ class AnalysisPlan:
     """Everything the analysis needs to know beforehand.
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
-    None for an imported, finished experiment, which is analysed once at a fixed horizon.
+    None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
+    (a confidence sequence), whose `planned_visitors` are those that its intervals are made narrowest for.
     """
 
     site: str
@@ -60,6 +72,7 @@ class AnalysisPlan:
     guardrail_alpha: float = 0.05
     horizon_days: int | None = None
     planned_visitors: int | None = None
+    monitoring: Monitoring = Monitoring.GROUP_SEQUENTIAL
     decision_rule: str = "metric_rule"
     decision_rule_reason: str = ""
     risk_preset: str = "balanced"
@@ -79,6 +92,17 @@ class AnalysisPlan:
             raise ValueError(f"The weights of a plan add up to 1, not {total}.")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha lies between 0 and 1, not {self.alpha}.")
+        if self.has_no_end and (self.horizon_days is not None or self.is_imported):
+            raise ValueError("A confidence sequence is for a running experiment without a planned end.")
+        if self.has_no_end and not self.planned_visitors:
+            raise ValueError(
+                "A confidence sequence needs the number of visitors that its intervals are made narrowest for."
+            )
+
+    @property
+    def has_no_end(self) -> bool:
+        """Whether it runs without a planned end, watched by a confidence sequence."""
+        return self.monitoring is Monitoring.CONFIDENCE_SEQUENCE
 
     @property
     def control(self) -> PlannedVariant:
@@ -113,6 +137,7 @@ class AnalysisPlan:
             raise ValueError(f"This plan has schema {schema!r}; this version reads schema {PLAN_SCHEMA}.")
         values["variants"] = tuple(PlannedVariant(**v) for v in values["variants"])
         values["metrics"] = tuple(_planned_metric(m) for m in values["metrics"])
+        values["monitoring"] = Monitoring(values["monitoring"])
         started_at = values.get("started_at")
         values["started_at"] = datetime.fromisoformat(started_at) if started_at else None
         return cls(**values)

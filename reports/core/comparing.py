@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
+from reports.core import explain
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Blocker, NotComputable
@@ -76,7 +77,7 @@ def _compare(
     horizon = plan.horizon_days if planned.role in SUCCESS_ROLES else None
     looks = looks_of(course, alpha=plan.alpha, horizon_days=horizon) if course is not None else ()
     if course is not None and not looks and treatment.visitors and control.visitors:
-        detail = "There is no look at this metric yet: too few visitors have been followed for its conversion window."
+        detail = explain.no_look_yet(progress)
         return VariantComparison(
             variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)
         )
@@ -108,7 +109,7 @@ def _guardrail(
     """Judge a guardrail: safety once, at the end or at the level of the current look; harm at any look by its bounds."""
     if planned.role is not Role.GUARDRAIL or planned.margin is None:
         return None
-    alpha, is_worse, worsening = plan.guardrail_alpha, None, None
+    alpha, final_alpha, is_worse, worsening = plan.guardrail_alpha, plan.guardrail_alpha, None, None
     wants_more = planned.metric.direction is Direction.INCREASE
     if course is not None:
         crossed = course.first_crossing(2 * plan.guardrail_alpha, upward=not wants_more)
@@ -116,6 +117,7 @@ def _guardrail(
         worsening = _worsening(plan, course, crossed) if crossed is not None else None
         if not progress.is_final and course.days:
             alpha = nominal_alpha(course.bounds(2 * plan.guardrail_alpha)[-1]) / 2
+            final_alpha = course.monitor.planned_alpha(2 * plan.guardrail_alpha) / 2
     return judge_guardrail(
         method_for(treatment, control),
         treatment,
@@ -124,7 +126,7 @@ def _guardrail(
         alpha=alpha,
         direction=planned.metric.direction,
         growth=progress.growth,
-        final_alpha=plan.guardrail_alpha,
+        final_alpha=final_alpha,
         is_worse=is_worse,
         worsening=worsening,
     )

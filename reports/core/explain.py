@@ -11,6 +11,7 @@ from reports.core.methods.base import Interval, Lift, NotComputable
 from reports.core.methods.noninferiority import GuardrailOutcome, GuardrailResult
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
 from reports.core.results import MetricResult, VariantComparison
+from reports.core.sequential.confidence import LEAST_CONVERSIONS, LEAST_PER_VARIANT
 from reports.core.statistics import ONE_LOOK_ONLY
 
 
@@ -224,7 +225,26 @@ def no_decision_yet(variants: Sequence[str], progress: Progress) -> str:
     text = f"No decision on {names(variants)} yet."
     if progress.horizon_at is not None and progress.horizon_days is not None:
         return f"{text} Day {progress.days} of {progress.horizon_days}; the planned end is {day(progress.horizon_at)}."
+    if progress.has_no_end:
+        return f"{text} {no_end()}"
     return text
+
+
+def no_end() -> str:
+    return (
+        "No planned end: the intervals hold at every look, however long it runs, and are wider for it. It goes on until "
+        "something is shown or somebody stops it."
+    )
+
+
+def no_look_yet(progress: Progress) -> str:
+    """Write why there is no look at a metric although the experiment has had its first week."""
+    if progress.has_no_end:
+        return (
+            f"There is no look at this metric yet: without a planned end it takes {LEAST_CONVERSIONS:g} conversions over both "
+            f"variants and {LEAST_PER_VARIANT:g} in each, of visitors who have been followed for its conversion window."
+        )
+    return "There is no look at this metric yet: too few visitors have been followed for its conversion window."
 
 
 def no_effect(variant: str, lines: Sequence[str]) -> str:
@@ -263,10 +283,17 @@ def waits_for_horizon(metric: MetricResult, progress: Progress) -> str:
         )
         return f"'{metric.name}' is a quantile, which no sequential bounds are known for: it decides once, {when}."
     if metric.planned.metric.window_hours is None:
+        if progress.has_no_end:
+            return (
+                f"'{metric.name}' has no conversion window, so what earlier visitors do keeps growing: without a planned end it "
+                "decides nothing."
+            )
         when = (
             f"on {day(progress.horizon_at)}" if progress.horizon_at is not None else "at the end, and the plan has none"
         )
         return f"'{metric.name}' has no conversion window, so what earlier visitors do keeps growing: it decides once, {when}."
+    if progress.has_no_end:
+        return f"'{metric.name}': {no_look_yet(progress)[0].lower()}{no_look_yet(progress)[1:]}"
     if progress.horizon_at is None and progress.planned_visitors is None:
         return (
             f"'{metric.name}' cannot decide: the plan has neither a horizon nor a number of visitors, so there is no way to hold "

@@ -13,12 +13,11 @@ from reports.core.methods import method_for
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.progress import Progress
 from reports.core.results import Look, Stopped
-from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
-from reports.core.sequential.design import DEFAULT_FUTILITY, default_design, futility_bounds
-from reports.core.sequential.inference import repeated_p, sequential_p, stagewise
+from reports.core.sequential.bounds import nominal_alpha
+from reports.core.sequential.confidence import is_ready, tuning_for
+from reports.core.sequential.monitors import ConfidenceSequence, GroupSequential, Monitor
 from reports.core.statistics import Statistic, information_visitors
 
-PLANNED_POWER = 0.8
 LEAST_STEP = 0.01  # a look that adds less than this share of the plan is not a test
 
 
@@ -26,25 +25,22 @@ LEAST_STEP = 0.01  # a look that adds less than this share of the plan is not a 
 class Course:
     """The looks of one comparison, without bounds yet.
 
-    `information` is in units of the planned amount; `shares` what the spending function sees of it, 1 at the final look.
-    `is_monitored` says whether these looks may decide: without a conversion window the values of an earlier look keep
+    `information` is in units of the planned amount; `monitor` says what each look is held to. `is_monitored` says whether these looks may decide: without a conversion window the values of an earlier look keep
     growing, so such a metric decides at its final look only.
     Shapes: all (looks,).
     """
 
     is_monitored: bool
+    monitor: Monitor
     days: tuple[int, ...]
     information: tuple[float, ...]
-    shares: tuple[float, ...]
     z: tuple[float, ...]
     treatment: tuple[Statistic, ...]
     control: tuple[Statistic, ...]
 
     def bounds(self, alpha: float) -> tuple[float, ...]:
         """Return the efficacy bounds at a two-sided alpha."""
-        if not self.days:
-            return ()
-        return efficacy_bounds(self.information, alpha=alpha, shares=self.shares)
+        return self.monitor.bounds(alpha)
 
     def first_crossing(self, alpha: float, *, upward: bool) -> int | None:
         """Return the index of the first look beyond its bound on one side, or None."""
@@ -58,7 +54,7 @@ class Course:
         """Return the two-sided sequential p-value: the smallest alpha at which a look so far has crossed its bound."""
         if not self.days or not self.is_monitored:
             return 1.0
-        return sequential_p(self.information, self.z, shares=self.shares, is_rough=True, is_one_sided=False)
+        return self.monitor.p_value(self.z)
 
     def held_to_all_looks(
         self, treatment: Statistic, control: Statistic, *, alpha: float, look: int = -1
@@ -73,9 +69,12 @@ class Course:
         )
         if isinstance(plain, NotComputable):
             return plain
-        upto = slice(None, len(self.days) + look + 1 if look < 0 else look + 1)
-        p_value = repeated_p(self.information[upto], plain.z, alpha=alpha, shares=self.shares[upto])
-        return replace(plain, alpha=alpha, p_value=p_value, single_look=SingleLook(plain.alpha, plain.p_value))
+        p_value = self.monitor.p_value_at(look % len(self.days), plain.z, alpha=alpha)
+        single_look = SingleLook(plain.alpha, plain.p_value, self.monitor.kind)
+        return replace(plain, alpha=alpha, p_value=p_value, single_look=single_look)
+
+
+NO_LOOKS = Course(False, GroupSequential((), ()), (), (), (), (), ())
 
 
 def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Progress, *, has_window: bool) -> Course:
@@ -83,9 +82,11 @@ def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Pr
 
     Information is the harmonic number of visitors: to first order the inverse variance, and it never falls.
     """
+    if plan.has_no_end:
+        return _course_without_end(plan, measured, variant, has_window=has_window)
     total = _planned_information(plan, measured, variant, progress)
     if total is None:
-        return Course(False, (), (), (), (), (), ())
+        return NO_LOOKS
     rows: list[tuple[int, float, float, float, Statistic, Statistic]] = []
     treated, controls = measured.by_look[variant], measured.by_look[plan.control.key]
     for day, treatment, control, z in zip(measured.days, treated, controls, z_at_looks(treated, controls), strict=True):
@@ -104,10 +105,32 @@ def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Pr
         # Also when nothing was added on the last day: what is left of alpha is then spent on the same data.
         rows[-1] = (*rows[-1][:2], 1.0, *rows[-1][3:])
     if not rows:
-        return Course(False, (), (), (), (), (), ())
+        return NO_LOOKS
     if not has_window and progress.is_final:
         rows = rows[-1:]
-    return Course(has_window or progress.is_final, *zip(*rows, strict=True))
+    days, informations, shares, *others = zip(*rows, strict=True)
+    return Course(has_window or progress.is_final, GroupSequential(informations, shares), days, informations, *others)
+
+
+def _course_without_end(plan: AnalysisPlan, measured: Measured, variant: str, *, has_window: bool) -> Course:
+    """Return the looks from the first one on at which there are conversions enough for a confidence sequence.
+
+    A metric without a conversion window is never monitored: its earlier values keep growing, and no look is the last.
+    """
+    weights = {v.key: v.weight for v in plan.variants}
+    tuned_for = (plan.planned_visitors or 1) * (weights[variant] + weights[plan.control.key])
+    treated, controls = measured.by_look[variant], measured.by_look[plan.control.key]
+    rows: list[tuple[int, float, float, Statistic, Statistic]] = []
+    for day, t, c, z in zip(measured.days, treated, controls, z_at_looks(treated, controls), strict=True):
+        visitors = information_visitors(t) + information_visitors(c)
+        is_watched = bool(rows) or is_ready(t, c)
+        if is_watched and not isinstance(z, NotComputable) and (not rows or visitors > rows[-1][1]):
+            rows.append((day, visitors, z, t, c))
+    if not rows:
+        return NO_LOOKS
+    days, counts, *others = zip(*rows, strict=True)
+    monitor = ConfidenceSequence(counts, tuned_for, tuning_for(tuned_for, alpha=plan.alpha))
+    return Course(has_window, monitor, days, tuple(n / tuned_for for n in counts), *others)
 
 
 def _share(plan: AnalysisPlan, progress: Progress, day: int, information: float) -> float:
@@ -138,45 +161,28 @@ def _planned_information(plan: AnalysisPlan, measured: Measured, variant: str, p
 def looks_of(course: Course, *, alpha: float, horizon_days: int | None) -> tuple[Look, ...]:
     """Return the looks with their efficacy bounds and, where a horizon is given, their futility bounds."""
     bounds = course.bounds(alpha)
-    futility = _futility(course, bounds, alpha, horizon_days)
+    futility = course.monitor.futility(alpha, horizon_days=horizon_days)
     rows = zip(
         course.days, course.information, course.z, bounds, futility, course.treatment, course.control, strict=True
     )
     return tuple(Look(*row) for row in rows)
 
 
-def _futility(
-    course: Course, bounds: tuple[float, ...], alpha: float, horizon_days: int | None
-) -> Sequence[float | None]:
-    if horizon_days is None or horizon_days % 7 or not course.days:
-        return [None] * len(course.days)
-    drift = default_design(horizon_days, alpha=alpha, power=PLANNED_POWER).drift
-    found = futility_bounds(
-        course.information,
-        bounds,
-        beta=1 - PLANNED_POWER,
-        spending=DEFAULT_FUTILITY,
-        drift=drift,
-        shares=course.shares,
-    )
-    return [bound if math.isfinite(bound) else None for bound in found]
-
-
 def stopped_at(course: Course, index: int, *, alpha: float) -> Stopped | None:
-    """Return the stage-wise numbers of a course that crossed its bound at look `index`; None when they have no scale."""
+    """Return the numbers of a course that crossed its bound at look `index`, corrected for having stopped there.
+
+    None when they have no scale, or when the monitor needs no correction and the present numbers still show the difference.
+    """
     treatment, control = course.treatment[index], course.control[index]
+    if course.z[index] == 0 or not math.isfinite(course.z[index]):
+        return None
+    found = course.monitor.after_stop(index, abs(course.z[index]), alpha=alpha)
+    if found is None:
+        return _seen_at(course, index, alpha=alpha)
     comparison = method_for(treatment, control).compare(treatment, control, alpha=alpha)
-    if isinstance(comparison, NotComputable) or course.z[index] == 0 or not math.isfinite(course.z[index]):
+    if isinstance(comparison, NotComputable):
         return None
     sign = 1.0 if course.z[index] > 0 else -1.0
-    found = stagewise(
-        course.information[: index + 1],
-        course.bounds(alpha)[: index + 1],
-        stop_look=index + 1,
-        z=abs(course.z[index]),
-        alpha=alpha,
-        tolerance=1e-5,
-    )
     drift = abs(course.z[index]) / math.sqrt(course.information[index])
     drifts = (found.estimate, found.interval.low, found.interval.high)
     estimate, *ends = (sign * d / drift for d in drifts)
@@ -188,6 +194,24 @@ def stopped_at(course: Course, index: int, *, alpha: float) -> Stopped | None:
         interval=_ordered(abs(comparison.effect), ends),
         lift=lift,
         lift_interval=lift_interval,
+    )
+
+
+def _seen_at(course: Course, index: int, *, alpha: float) -> Stopped | None:
+    """Return what look `index` saw, where the latest one no longer shows the difference; else None."""
+    if abs(course.z[-1]) >= course.bounds(alpha)[-1] and course.z[-1] * course.z[index] > 0:
+        return None
+    seen = course.held_to_all_looks(course.treatment[index], course.control[index], alpha=alpha, look=index)
+    if isinstance(seen, NotComputable):
+        return None
+    lift = seen.lift if isinstance(seen.lift, Lift) and math.isfinite(seen.lift.value) else None
+    return Stopped(
+        day=course.days[index],
+        p_value=seen.p_value,
+        effect=seen.effect,
+        interval=seen.interval,
+        lift=lift.value if lift else None,
+        lift_interval=lift.interval if lift else None,
     )
 
 

@@ -30,7 +30,8 @@ class Progress:
 
     `is_single_look` marks an imported, finished experiment: it is analysed once, at a fixed horizon, whenever that is.
     `final_day` is the day of the final look, once it has come: the horizon, or the first look with the planned visitors.
-    `ended_at` is when somebody stopped the experiment.
+    `ended_at` is when somebody stopped the experiment. `has_no_end` marks one that is watched without a planned end: no look
+    is the final one, and its planned visitors end nothing.
     Units: `days` whole days since the start (0 when it is unknown); `planned_visitors` all variants together.
     """
 
@@ -43,6 +44,7 @@ class Progress:
     is_single_look: bool
     final_day: int | None = None
     ended_at: datetime | None = None
+    has_no_end: bool = False
 
     @property
     def has_ended_early(self) -> bool:
@@ -122,12 +124,13 @@ def progress_of(
         is_single_look=plan.is_imported,
         final_day=_final_day(plan, first_exposures, days),
         ended_at=None if plan.is_imported else ended_at,
+        has_no_end=plan.has_no_end,
     )
 
 
 def _final_day(plan: AnalysisPlan, first_exposures: NDArray[np.int64], days: int) -> int | None:
     """Return the first look at which the horizon or the planned number of visitors is reached; None while there is none."""
-    if plan.is_imported or plan.started_at is None:
+    if plan.is_imported or plan.started_at is None or plan.has_no_end:
         return None
     for day in range(FIRST_LOOK_DAYS, days + 1):
         if plan.horizon_days is not None and day >= plan.horizon_days:

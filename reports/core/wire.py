@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.core.plan import Monitoring
 from reports.core.analyse import Analysis
 from reports.core.band import band
 from reports.core.bayes import BayesView
@@ -31,6 +32,10 @@ __all__ = ["CSV_COLUMNS", "SCHEMA", "to_csv_rows", "to_document"]
 SCHEMA = 1
 
 _LABELS = {method.key: method.label for method in METHODS}
+_WATCHED = {
+    Monitoring.GROUP_SEQUENTIAL: "group-sequential, repeated interval",
+    Monitoring.CONFIDENCE_SEQUENCE: "confidence sequence, no planned end",
+}
 
 
 def to_document(analysis: Analysis) -> dict[str, Any]:
@@ -51,6 +56,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         "cut_at": progress.cut_at.isoformat(),
         "is_final": progress.is_final,
         "is_imported": plan.is_imported,
+        "monitoring": plan.monitoring.value,
         "verdict": _verdict(analysis.verdict),
         "health": [_finding(f) for f in analysis.findings],
         "variants": [
@@ -215,13 +221,18 @@ def _compared(result: Comparison) -> dict[str, Any]:
         "standard_error": result.standard_error,
         "degrees_of_freedom": result.degrees_of_freedom,
         "method": result.method,
-        "method_label": _LABELS.get(result.method, result.method),
+        "method_label": _label(result),
         **({"single_look": _single_look(result.single_look)} if result.single_look else {}),
     }
 
 
+def _label(result: Comparison) -> str:
+    label = _LABELS.get(result.method, result.method)
+    return f"{label}; {_WATCHED[result.single_look.monitoring]}" if result.single_look else label
+
+
 def _single_look(look: SingleLook) -> dict[str, Any]:
-    return {"alpha": look.alpha, "p_value": look.p_value}
+    return {"alpha": look.alpha, "p_value": look.p_value, "monitoring": look.monitoring.value}
 
 
 def _bayes(view: BayesView) -> dict[str, Any]:
@@ -257,8 +268,8 @@ def _stopped(stopped: Stopped) -> dict[str, Any]:
         "ci_low": stopped.interval.low,
         "ci_high": stopped.interval.high,
         "lift": stopped.lift,
-        "lift_ci_low": lift.low if lift else None,
-        "lift_ci_high": lift.high if lift else None,
+        "lift_ci_low": _number(lift.low) if lift else None,
+        "lift_ci_high": _number(lift.high) if lift else None,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from experiments.core.metrics import Conversion, Direction, Role
+from experiments.core.plan import Monitoring
 from reports.core.decision import VerdictState
 from reports.core.health import Severity
 from reports.core.methods.base import Blocker
@@ -96,8 +97,8 @@ VALUE = _object(
 )
 
 SINGLE_LOOK = _object(
-    {"alpha": SHARE, "p_value": SHARE},
-    description="The plain test behind one of several looks, and the level that this look is held to.",
+    {"alpha": SHARE, "p_value": SHARE, "monitoring": _choice(Monitoring)},
+    description="The plain test behind one of several looks, the level that this look is held to, and by which rule.",
 )
 
 _COMPARED: Schema = {
@@ -152,7 +153,7 @@ LOOK = _object(
         "ci_high": NULLABLE_NUMBER,
     },
     description=(
-        "One look: `information` is the share of the planned data, `bound` the z that claims a difference (null: none can yet), "
+        "One look: `information` is the share of the planned data (without a planned end it may pass 1), `bound` the z that claims a difference (null: none can yet), "
         "`futility` the z below which a win is unlikely; effect and limits hold at this look and all others together (null: "
         "without limit)."
     ),
@@ -169,7 +170,10 @@ STOPPED = _object(
         "lift_ci_low": NULLABLE_NUMBER,
         "lift_ci_high": NULLABLE_NUMBER,
     },
-    description="The look that crossed its bound: stage-wise p-value, median-unbiased estimate and interval.",
+    description=(
+        "The look that crossed its bound: stage-wise p-value, median-unbiased estimate and interval. Without a planned end it is "
+        "there only where the latest look no longer shows the difference: then the numbers of the look that did."
+    ),
 )
 
 BAYES = _object(
@@ -269,6 +273,7 @@ REPORT_SCHEMA: Schema = {
             "cut_at": MOMENT,
             "is_final": TRUTH,
             "is_imported": TRUTH,
+            "monitoring": _choice(Monitoring),
             "verdict": VERDICT,
             "health": _list(FINDING),
             "variants": _list(VARIANT),

@@ -10,6 +10,7 @@ from typing import Protocol
 from scipy import special
 
 from experiments.core.metric_kinds.base import StatisticKind
+from experiments.core.plan import Monitoring
 from reports.core.statistics import Statistic
 
 
@@ -63,10 +64,11 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class SingleLook:
-    """The plain test behind one of several looks: its two-sided p-value and the level that this look is held to."""
+    """The plain test behind one of several looks: its two-sided p-value, the level that this look is held to, and by what."""
 
     alpha: float
     p_value: float
+    monitoring: Monitoring
 
 
 @dataclass(frozen=True, slots=True)
