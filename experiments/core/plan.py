@@ -41,6 +41,20 @@ class PlannedVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class AllocationPeriod:
+    """A stretch of time with weights of its own, until the next one starts. Shapes: `weights` is (variants,)."""
+
+    starts_at: datetime
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.starts_at.tzinfo is None:
+            raise ValueError(f"A period starts at a moment with a time zone, {self.starts_at.isoformat()} has none.")
+        if min(self.weights, default=-1.0) < 0 or abs(sum(self.weights) - 1) > 1e-9:
+            raise ValueError(f"The weights of a period are not below 0 and add up to 1, not {self.weights}.")
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedMetric:
     """A metric with its role; `margin` is the relative drop that a guardrail may not exceed (0.1 = 10 %)."""
 
@@ -57,6 +71,9 @@ class PlannedMetric:
 @dataclass(frozen=True, slots=True)
 class AnalysisPlan:
     """Everything the analysis needs to know beforehand.
+
+    `periods` are given when the weights changed on the way, as those of an imported experiment may have: the variants then
+    carry the weights of the last one, and who came before the first start belongs to the first period.
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
     None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
@@ -80,8 +97,10 @@ class AnalysisPlan:
     change_type: str = ""
     is_imported: bool = False
     started_at: datetime | None = None
+    periods: tuple[AllocationPeriod, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_periods()
         controls = [v.key for v in self.variants if v.is_control]
         if len(controls) != 1:
             raise ValueError(f"A plan has exactly one control, not {len(controls)}: {controls}.")
@@ -104,6 +123,22 @@ class AnalysisPlan:
         """Whether it runs without a planned end, watched by a confidence sequence."""
         return self.monitoring is Monitoring.CONFIDENCE_SEQUENCE
 
+    def _check_periods(self) -> None:
+        if any(len(p.weights) != len(self.variants) for p in self.periods):
+            raise ValueError("Every period has one weight per variant.")
+        starts = [p.starts_at for p in self.periods]
+        if starts != sorted(set(starts)):
+            raise ValueError("Periods start one after the other.")
+        if self.periods and any(
+            abs(v.weight - w) > 1e-9 for v, w in zip(self.variants, self.periods[-1].weights, strict=True)
+        ):
+            raise ValueError("The variants carry the weights of the last period.")
+
+    @property
+    def has_changing_weights(self) -> bool:
+        """Whether visitors of different times had different chances of meeting a variant, so that they cannot be pooled."""
+        return any(p.weights != self.periods[0].weights for p in self.periods)
+
     @property
     def control(self) -> PlannedVariant:
         return next(v for v in self.variants if v.is_control)
@@ -121,6 +156,12 @@ class AnalysisPlan:
         for planned in document["metrics"]:
             planned["metric"]["where"] = list(planned["metric"]["where"])
         document["variants"], document["metrics"] = list(document["variants"]), list(document["metrics"])
+        # Without a change of weights there is nothing to say, and the hash stays what it was before periods existed.
+        del document["periods"]
+        if self.periods:
+            document["periods"] = [
+                {"starts_at": p.starts_at.isoformat(), "weights": list(p.weights)} for p in self.periods
+            ]
         document["schema"] = PLAN_SCHEMA
         document["started_at"] = self.started_at.isoformat() if self.started_at else None
         return document
@@ -138,6 +179,10 @@ class AnalysisPlan:
         values["variants"] = tuple(PlannedVariant(**v) for v in values["variants"])
         values["metrics"] = tuple(_planned_metric(m) for m in values["metrics"])
         values["monitoring"] = Monitoring(values["monitoring"])
+        values["periods"] = tuple(
+            AllocationPeriod(datetime.fromisoformat(p["starts_at"]), tuple(p["weights"]))
+            for p in values.get("periods", ())
+        )
         started_at = values.get("started_at")
         values["started_at"] = datetime.fromisoformat(started_at) if started_at else None
         return cls(**values)

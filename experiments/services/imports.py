@@ -12,7 +12,7 @@ from django.db import transaction
 from experiments.audit import acting
 from experiments.core.lifecycle import Status
 from experiments.core.metrics import Conversion, Role
-from experiments.core.plan import AnalysisPlan, PlannedVariant
+from experiments.core.plan import AllocationPeriod, AnalysisPlan, PlannedVariant
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, ExperimentMetric, FrozenPlan, Metric, Site, Variant
 from experiments.models.fields import new_seed
@@ -55,6 +55,7 @@ def ensure_imported_experiment(
     ended_at: datetime,
     variant_names: Mapping[str, str] | None = None,
     weights: Mapping[str, float] | None = None,
+    later_weights: Sequence[tuple[datetime, Mapping[str, float]]] = (),
     roles: Mapping[str, tuple[Role, float | None]] | None = None,
     name: str = "",
     by: User | None = None,
@@ -62,7 +63,8 @@ def ensure_imported_experiment(
     """Return the experiment called `key`, made as imported and stopped when there is none.
 
     `variants` are all variants in order, `control` one of them, `variant_names` what people call them (their keys when
-    not given); `weights` the intended shares in any unit (equal when not given); `roles` overrides `default_roles` by
+    not given); `weights` the intended shares in any unit (equal when not given) and `later_weights` those that replaced
+    them, each from its moment on: such periods are never added up; `roles` overrides `default_roles` by
     metric key. Importing more later adds the new metrics, widens the dates and writes the plan anew: nothing was promised
     before the data was there, and the experiment stays marked as imported.
     An experiment of our own with this key is returned as it is: its plan is frozen.
@@ -92,7 +94,7 @@ def ensure_imported_experiment(
             experiment = existing
             _widen(experiment, started_at, ended_at)
         _add_metrics(experiment, metrics, roles or {})
-        _write_plan(experiment, weights)
+        _write_plan(experiment, weights, later_weights)
     return experiment
 
 
@@ -173,22 +175,57 @@ def _add_metrics(
         ExperimentMetric.objects.create(experiment=experiment, metric=metric, role=role.value, margin=margin)
 
 
-def _write_plan(experiment: Experiment, weights: Mapping[str, float] | None) -> None:
+def _write_plan(
+    experiment: Experiment,
+    weights: Mapping[str, float] | None,
+    later_weights: Sequence[tuple[datetime, Mapping[str, float]]],
+) -> None:
     """Write the plan with the exact intended shares, which the rows hold only to 1/10,000."""
     draft = draft_plan(experiment)
     frozen = FrozenPlan.objects.filter(experiment=experiment).first()
-    if frozen is not None and weights is None:
+    if frozen is not None and weights is None and not later_weights:
         kept = AnalysisPlan.from_document(frozen.document)
-        shares = {v.key: v.weight for v in kept.variants}
+        shares, periods = {v.key: v.weight for v in kept.variants}, kept.periods
     else:
-        shares = _shares([v.key for v in draft.variants], weights)
+        periods = _periods(draft, weights, later_weights)
+        names = [v.key for v in draft.variants]
+        shares = dict(zip(names, periods[-1].weights, strict=True)) if periods else _shares(names, weights)
     variants = tuple(PlannedVariant(v.key, shares[v.key], v.is_control) for v in draft.variants)
-    plan = replace(draft, variants=variants)
+    plan = replace(draft, variants=variants, periods=periods)
     if frozen is None:
         FrozenPlan.objects.create(experiment=experiment, document=plan.to_document(), plan_hash=plan.hash())
     elif frozen.plan_hash != plan.hash():
         frozen.document, frozen.plan_hash = plan.to_document(), plan.hash()
         frozen.save()
+
+
+def _periods(
+    draft: AnalysisPlan,
+    weights: Mapping[str, float] | None,
+    later_weights: Sequence[tuple[datetime, Mapping[str, float]]],
+) -> tuple[AllocationPeriod, ...]:
+    """Return the periods of an experiment whose weights changed; empty when they never did.
+
+    Raises: Refused with code `periods_out_of_order` for a change before the start or two at one time.
+    """
+    if not later_weights:
+        return ()
+    assert draft.started_at is not None
+    moments = [draft.started_at, *(moment for moment, _ in later_weights)]
+    if moments != sorted(set(moments)):
+        told = ", ".join(moment.isoformat() for moment in moments)
+        raise Refused(
+            "periods_out_of_order",
+            f"The weights change at times that do not follow each other: {told}.",
+            "Give each change its own time after the first visitor, earliest first.",
+        )
+    names = [v.key for v in draft.variants]
+    given = [weights, *(shares for _, shares in later_weights)]
+    found = (_shares(names, shares) for shares in given)
+    return tuple(
+        AllocationPeriod(moment, tuple(shares[name] for name in names))
+        for moment, shares in zip(moments, found, strict=True)
+    )
 
 
 def _shares(names: Sequence[str], weights: Mapping[str, float] | None) -> dict[str, float]:

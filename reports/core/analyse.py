@@ -16,6 +16,7 @@ from reports.core.health import Finding, HealthContext, run_checks
 from reports.core.measure import Measured
 from reports.core.measuring import measured as measured_in
 from reports.core.monitoring import Course, course_of
+from reports.core.periods import PeriodCounts, counts_by_period
 from reports.core.progress import Progress, progress_of
 from reports.core.results import MetricResult
 from reports.core.statistics import ONE_LOOK_ONLY
@@ -32,6 +33,7 @@ class Analysis:
     metrics: tuple[MetricResult, ...]
     findings: tuple[Finding, ...]
     verdict: Verdict
+    periods: tuple[PeriodCounts, ...] = ()
 
 
 def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
@@ -59,9 +61,10 @@ def analyse(
     courses = _courses(plan, measured, progress)
     compared = tuple(compare_metric(plan, m, measured[m.metric.key], courses, progress) for m in plan.metrics)
     metrics = with_claims(plan, compared, courses)
-    findings = run_checks(HealthContext(plan, progress, exposures, metrics))
+    periods = counts_by_period(plan, everybody)
+    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods))
     verdict = decide(Evidence(plan, progress, findings, metrics))
-    return Analysis(plan, progress, exposures, metrics, findings, verdict)
+    return Analysis(plan, progress, exposures, metrics, findings, verdict, periods)
 
 
 def _courses(plan: AnalysisPlan, measured: Mapping[str, Measured], progress: Progress) -> dict[Key, Course]:

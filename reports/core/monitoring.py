@@ -16,7 +16,7 @@ from reports.core.results import Look, Stopped
 from reports.core.sequential.bounds import nominal_alpha
 from reports.core.sequential.confidence import is_ready, tuning_for
 from reports.core.sequential.monitors import ConfidenceSequence, GroupSequential, Monitor
-from reports.core.statistics import Statistic, information_visitors
+from reports.core.statistics import Statistic, harmonic, information_between, information_visitors
 
 LEAST_STEP = 0.01  # a look that adds less than this share of the plan is not a test
 
@@ -90,7 +90,7 @@ def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Pr
     rows: list[tuple[int, float, float, float, Statistic, Statistic]] = []
     treated, controls = measured.by_look[variant], measured.by_look[plan.control.key]
     for day, treatment, control, z in zip(measured.days, treated, controls, z_at_looks(treated, controls), strict=True):
-        information = _harmonic(information_visitors(treatment), information_visitors(control)) / total
+        information = information_between(treatment, control) / total
         before = rows[-1][1] if rows else 0.0
         is_final_look = day == progress.final_day
         if information <= before or (information - before < LEAST_STEP and not is_final_look):
@@ -139,10 +139,6 @@ def _share(plan: AnalysisPlan, progress: Progress, day: int, information: float)
     return day / progress.horizon_days
 
 
-def _harmonic(n_t: float, n_c: float) -> float:
-    return n_t * n_c / (n_t + n_c) if n_t and n_c else 0.0
-
-
 def _planned_information(plan: AnalysisPlan, measured: Measured, variant: str, progress: Progress) -> float | None:
     """Return the harmonic number of visitors at the planned end; None when the plan has no end.
 
@@ -151,10 +147,10 @@ def _planned_information(plan: AnalysisPlan, measured: Measured, variant: str, p
     """
     if plan.planned_visitors is not None:
         weight = next(v.weight for v in plan.variants if v.key == variant)
-        return _harmonic(plan.planned_visitors * weight, plan.planned_visitors * plan.control.weight) or None
+        return harmonic(plan.planned_visitors * weight, plan.planned_visitors * plan.control.weight) or None
     if progress.horizon_days is None:
         return None
-    now = _harmonic(information_visitors(measured.now[variant]), information_visitors(measured.now[plan.control.key]))
+    now = information_between(measured.now[variant], measured.now[plan.control.key])
     return now * progress.horizon_days / progress.look_day if now else None
 
 

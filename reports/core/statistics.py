@@ -215,9 +215,60 @@ class Ratio:
         return max(squares, 0.0) / (self.visitors - 1) / self.denominator_mean**2
 
 
-Statistic = Proportion | Mean | Ratio | EventTimes | Quantile
+Part = Proportion | Mean | Ratio | EventTimes | Quantile
 
-STATISTICS: dict[StatisticKind, type[Statistic]] = {
+
+@dataclass(frozen=True, slots=True)
+class Stratified:
+    """One variant's visitors in the periods of different weights, which are never added up.
+
+    `mix` are the shares in which the periods enter the value: those in which a comparison weighs them. Without that a
+    variant's value would mostly tell when it got its visitors.
+
+    Shapes: `parts` and `mix` are (periods,).
+    """
+
+    parts: tuple[Part, ...]
+    mix: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.parts) != len(self.mix) or len({type(part) for part in self.parts}) != 1:
+            raise ValueError("Periods have one statistic of one kind each, and one share each.")
+
+    @property
+    def visitors(self) -> int:
+        return sum(part.visitors for part in self.parts)
+
+    @property
+    def total(self) -> float:
+        return sum(part.total for part in self.parts)
+
+    @property
+    def value(self) -> float:
+        """The value in a mix of periods that is the same for every variant; NaN without one."""
+        return sum(share * part.value for share, part in self._counted()) if self._counted() else math.nan
+
+    @property
+    def variance(self) -> float:
+        """The variance of the value times the visitors, so that divided by them it is that of the value."""
+        return self.visitors * sum(share**2 * variance_of_value(part) for share, part in self._counted())
+
+    def _counted(self) -> list[tuple[float, Part]]:
+        known = [(share, part) for share, part in zip(self.mix, self.parts, strict=True) if math.isfinite(part.value)]
+        whole = sum(share for share, _ in known)
+        return [(share / whole, part) for share, part in known] if whole else []
+
+
+def variance_of_value(part: Part) -> float:
+    """Return the variance of a statistic's value (not of one visitor's)."""
+    if isinstance(part, Proportion):
+        return part.value * (1 - part.value) / part.visitors
+    return part.variance / part.visitors
+
+
+Statistic = Part | Stratified
+
+STATISTICS: dict[StatisticKind, type[Part]] = {
     StatisticKind.PROPORTION: Proportion,
     StatisticKind.MEAN: Mean,
     StatisticKind.RATIO: Ratio,
@@ -229,11 +280,28 @@ STATISTICS: dict[StatisticKind, type[Statistic]] = {
 ONE_LOOK_ONLY = frozenset({StatisticKind.QUANTILE})
 
 
-def summarise(kind: StatisticKind, values: VisitorValues) -> Statistic:
+def summarise(kind: StatisticKind, values: VisitorValues) -> Part:
     """Return the sufficient statistic of `kind` for the values of one variant's visitors."""
     return STATISTICS[kind].from_values(values)
 
 
 def information_visitors(statistic: Statistic) -> float:
     """Return how many visitors, all known to the end, a statistic is worth: the unit in which looks are timed."""
+    if isinstance(statistic, Stratified):
+        return sum(information_visitors(part) for part in statistic.parts)
     return statistic.effective_visitors if isinstance(statistic, EventTimes) else float(statistic.visitors)
+
+
+def information_between(treatment: Statistic, control: Statistic) -> float:
+    """Return the harmonic number of visitors of a comparison, added up over periods that are compared on their own."""
+    if isinstance(treatment, Stratified) and isinstance(control, Stratified):
+        pairs = list(zip(treatment.parts, control.parts, strict=True))
+    elif isinstance(treatment, Stratified) or isinstance(control, Stratified):
+        raise TypeError("Both variants are divided into periods, or neither is.")
+    else:
+        pairs = [(treatment, control)]
+    return sum(harmonic(information_visitors(t), information_visitors(c)) for t, c in pairs)
+
+
+def harmonic(n_t: float, n_c: float) -> float:
+    return n_t * n_c / (n_t + n_c) if n_t and n_c else 0.0

@@ -10,28 +10,29 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.core.plan import Monitoring
+from experiments.core.plan import AnalysisPlan, Monitoring
 from reports.core.analyse import Analysis
 from reports.core.band import band
 from reports.core.bayes import BayesView
 from reports.core.decision import Verdict
 from reports.core.event_times import EventTimes
 from reports.core.health import Finding
-from reports.core.methods import METHODS
+from reports.core.methods import METHODS, METHODS_BY_PERIOD
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.methods.noninferiority import GuardrailResult, Worsening
+from reports.core.periods import PeriodCounts
 from reports.core.quantiles import REPLICATES, Quantile
 from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
 from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
-from reports.core.statistics import Mean, Proportion, Ratio, Statistic
+from reports.core.statistics import Mean, Proportion, Ratio, Statistic, Stratified
 from tracking.core.totals import ExposureCounts
 
 __all__ = ["CSV_COLUMNS", "SCHEMA", "to_csv_rows", "to_document"]
 
 SCHEMA = 1
 
-_LABELS = {method.key: method.label for method in METHODS}
+_LABELS = {method.key: method.label for method in (*METHODS, *METHODS_BY_PERIOD)}
 _WATCHED = {
     Monitoring.GROUP_SEQUENTIAL: "group-sequential, repeated interval",
     Monitoring.CONFIDENCE_SEQUENCE: "confidence sequence, no planned end",
@@ -70,6 +71,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         ],
         "metrics": [_metric(m, plan.control.key) for m in analysis.metrics],
         "exposures": _exposures(analysis.exposures, [v.key for v in plan.variants]),
+        **({"periods": [_period(p, plan) for p in analysis.periods]} if analysis.periods else {}),
     }
 
 
@@ -171,10 +173,22 @@ def _working(statistic: Statistic) -> dict[str, Any]:
             "resamples": REPLICATES,
             "seed": statistic.seed,
         }
+    if isinstance(statistic, Stratified):
+        periods = enumerate(zip(statistic.parts, statistic.mix, strict=True), start=1)
+        return {"visitors": statistic.visitors, "standard_error": _error_of(statistic)} | {
+            f"period_{number}_{name}": value
+            for number, (part, share) in periods
+            for name, value in (
+                ("visitors", part.visitors),
+                ("total", _number(part.total)),
+                ("value", _number(part.value)),
+                ("share", share),
+            )
+        }
     raise TypeError(f"No working is known for {type(statistic).__name__}.")
 
 
-def _error_of(statistic: EventTimes | Quantile) -> float | None:
+def _error_of(statistic: EventTimes | Quantile | Stratified) -> float | None:
     return _number(math.sqrt(statistic.variance / statistic.visitors)) if statistic.visitors else None
 
 
@@ -304,6 +318,15 @@ def _exposures(exposures: ExposureCounts, variants: list[str]) -> dict[str, Any]
         "conflicting": exposures.conflicting,
         "only_conflicting": exposures.only_conflicting,
         "linked_identities": exposures.linked_identities,
+    }
+
+
+def _period(period: PeriodCounts, plan: AnalysisPlan) -> dict[str, Any]:
+    keys = [v.key for v in plan.variants]
+    return {
+        "starts_at": period.starts_at.isoformat(),
+        "weights": dict(zip(keys, period.weights, strict=True)),
+        "visitors": dict(zip(keys, period.visitors, strict=True)),
     }
 
 

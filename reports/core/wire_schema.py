@@ -254,6 +254,15 @@ EXPOSURES = _object(
     description="First exposures per local day; `counts` is days by variants.",
 )
 
+PERIOD = _object(
+    {
+        "starts_at": MOMENT,
+        "weights": {"type": "object", "additionalProperties": SHARE},
+        "visitors": {"type": "object", "additionalProperties": COUNT},
+    },
+    description="A stretch of time with weights of its own; there only when the weights changed. Visitors by first exposure.",
+)
+
 REPORT_SCHEMA: Schema = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "Experiment report",
@@ -279,8 +288,9 @@ REPORT_SCHEMA: Schema = {
             "variants": _list(VARIANT),
             "metrics": _list(METRIC),
             "exposures": EXPOSURES,
+            "periods": _list(PERIOD),
             "inputs_hash": TEXT,
         },
-        optional=("inputs_hash",),
+        optional=("periods", "inputs_hash"),
     ),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.core.plan import PlannedMetric
-from reports.core.methods import METHODS
+from reports.core.methods import METHODS, METHODS_BY_PERIOD
 from reports.sections import numbers
 from reports.sections.health import evidence_rows
 
@@ -130,7 +130,7 @@ def _input_rows(values: Mapping[str, Any]) -> tuple[Row, ...]:
     rows.extend(
         Row(f"{key.replace('_', ' ').capitalize()}", f"{value:.8g}")
         for key, value in (values.get("working") or {}).items()
-        if key not in {"visitors", "converted"}
+        if key not in {"visitors", "converted"} and value is not None
     )
     return tuple(rows)
 
@@ -233,7 +233,7 @@ def _bound(value: float | None) -> str:
 
 def source_of(method: str) -> str:
     """Return the literature that a method's docstring names under `Source:`; empty for one that is not known here."""
-    known = next((m for m in METHODS if m.key == method), None)
+    known = next((m for m in (*METHODS, *METHODS_BY_PERIOD) if m.key == method), None)
     text = inspect.getdoc(known) if known is not None else None
     if not text or "Source:" not in text:
         return ""

@@ -248,3 +248,41 @@ def test_import_visitors__one_variant_only__is_refused(tmp_path: Path) -> None:
 def test_import_events__mistakes__are_named(log: str, arguments: tuple[str, ...], says: str) -> None:
     with pytest.raises(CommandError, match=says):
         said("import_events", log, "--site", "s", *COLUMNS, *arguments)
+
+
+def test_import_visitors__weights_changed_on_the_way__periods_are_compared_apart(tmp_path: Path) -> None:
+    # A tenth of the visitors get B on the first day, half of them on the second; B is better on both days and worse in total.
+    rows = ["who,group,when,bought"]
+    for day, cells in (("01", (("A", 180, 90), ("B", 20, 12))), ("02", (("A", 200, 20), ("B", 200, 30)))):
+        for group, visitors, bought in cells:
+            rows += [f"{day}{group}{n},{group},2024-03-{day}T12:00:00,{int(n < bought)}" for n in range(visitors)]
+    file = tmp_path / "ramp.csv"
+    file.write_text("\n".join(rows))
+    arguments = (
+        *("import_visitors", str(file), "--site", "s", "--experiment", "ramp", "--variant", "group", "--control", "A"),
+        *("--visitor", "who", "--time", "when", "--metric", "bought:conversion:macro", "--weights", "A=0.9,B=0.1"),
+        *("--weights-from", "2024-03-02", "A=1,B=1"),
+    )
+    said(*arguments)
+
+    document = report("ramp")
+    (comparison,) = document["metrics"][0]["comparisons"]
+    # 12*180/200 + 30*200/400 over 90*20/200 + 20*200/400: Mantel and Haenszel, worked by hand.
+    assert comparison["lift"] == pytest.approx((10.8 + 15) / (9 + 10) - 1)
+    assert [p["weights"] for p in document["periods"]] == [{"A": 0.9, "B": 0.1}, {"A": 0.5, "B": 0.5}]
+    assert "weights_changed" in {f["code"] for f in document["health"]}
+
+    said(*(a for a in arguments if a not in ("--weights-from", "2024-03-02", "A=1,B=1", "--weights", "A=0.9,B=0.1")))
+    assert report("ramp")["plan_hash"] == document["plan_hash"]
+
+
+@pytest.mark.parametrize(
+    ("time", "shares", "word"),
+    [("soon", "A=1,B=1", "'soon' is no time"), ("2020-01-01", "A=1,B=1", "follow"), ("2030-01-01", "A=1,X=1", "'X'")],
+)
+def test_import_visitors__faulty_change_of_weights__is_refused(people: str, time: str, shares: str, word: str) -> None:
+    with pytest.raises(CommandError, match=word):
+        said(
+            *("import_visitors", people, "--site", "s", *TABLE, "--metric", "bought:conversion:macro"),
+            *("--weights-from", time, shares),
+        )

@@ -79,6 +79,14 @@ class ImportCommand(BaseCommand):
             help="Intended shares of the variants, for example control=0.9,new=0.1. Equal when not given.",
         )
         parser.add_argument(
+            "--weights-from",
+            nargs=2,
+            action="append",
+            default=[],
+            metavar=("TIME", "NAME=SHARE,..."),
+            help="The shares changed at this time; once for each change. What came before and after is then never added up.",
+        )
+        parser.add_argument(
             "--role",
             nargs="+",
             action="extend",
@@ -223,6 +231,23 @@ def weights_of(options: dict[str, Any]) -> dict[str, float] | None:
         return None
     pairs = pairs_from("--weights", options["weights"])
     return {name: number_from(f"--weights {name}", text) for name, text in pairs.items()}
+
+
+def later_weights_of(options: dict[str, Any], zone: tzinfo) -> list[tuple[datetime, dict[str, float]]]:
+    """Return the later shares with the time from which each holds, in the zone of the file where none is given.
+
+    Raises: ImportFault for a time that cannot be read.
+    """
+    found = []
+    for text, shares in options["weights_from"]:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ImportFault(f"--weights-from '{text}' is no time such as 2026-03-07T09:00+01:00.") from None
+        pairs = pairs_from("--weights-from", [shares])
+        numbers = {name: number_from(f"--weights-from {name}", share) for name, share in pairs.items()}
+        found.append((moment if moment.tzinfo else moment.replace(tzinfo=zone), numbers))
+    return found
 
 
 def _counted(chunks: Iterable[Chunk], bar: tqdm[Any]) -> Iterator[Chunk]:

@@ -41,6 +41,7 @@ class ExperimentWish:
     last_time: int | None
     now: datetime
     weights: Mapping[str, float] | None = None
+    later_weights: Sequence[tuple[datetime, Mapping[str, float]]] = ()
     roles: Mapping[str, tuple[Role, float | None]] = field(default_factory=dict)
 
 
@@ -133,6 +134,7 @@ def _prepare_experiment(setup: Setup, site: Site, metrics: Sequence[Metric], wis
         started_at=started,
         ended_at=max(ended, started + timedelta(seconds=1)),
         weights=_by_key(wish.weights, keys),
+        later_weights=[(moment, _renamed(shares, keys)) for moment, shares in wish.later_weights],
         roles={key_from(name): role for name, role in wish.roles.items()},
         variant_names={key: name for name, key in keys.items()},
     )
@@ -154,12 +156,20 @@ def _existing(site_key: str, key: str) -> Experiment | None:
 
 def _check_names_of(wish: ExperimentWish, variants: Mapping[str, str], metric_keys: set[str]) -> None:
     check_names("--role", [key_from(name) for name in wish.roles], metric_keys)
-    if wish.weights is not None:
-        check_names("--weights", wish.weights, {*variants, *variants.values()})
+    for option, weights in (
+        ("--weights", wish.weights),
+        *(("--weights-from", shares) for _, shares in wish.later_weights),
+    ):
+        if weights is not None:
+            check_names(option, weights, {*variants, *variants.values()})
 
 
 def _by_key(weights: Mapping[str, float] | None, keys: Mapping[str, str]) -> dict[str, float] | None:
-    return None if weights is None else {keys.get(name, name): weight for name, weight in weights.items()}
+    return None if weights is None else _renamed(weights, keys)
+
+
+def _renamed(weights: Mapping[str, float], keys: Mapping[str, str]) -> dict[str, float]:
+    return {keys.get(name, name): weight for name, weight in weights.items()}
 
 
 def _moment(time: int | None) -> datetime | None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.core.methods.base import Blocker, Comparison, Interval, NotComputable, critical_value, two_sided_p
-from reports.core.methods.inversion import inverted_limits
-from reports.core.methods.score import difference_moments
+from reports.core.methods.base import Blocker, Comparison, NotComputable
+from reports.core.methods.by_period import StratifiedShares
 from reports.core.statistics import Proportion
 
 FloatArray = NDArray[np.float64]
@@ -80,27 +79,7 @@ def compare_strata(strata: Sequence[Stratum], *, alpha: float) -> Comparison | N
     pooled = mantel_haenszel(strata)
     if isinstance(pooled, NotComputable):
         return pooled
-    counts = _counts(strata)
-    weights = counts[1] * counts[3] / (counts[1] + counts[3])
-
-    def z(difference: FloatArray) -> FloatArray:
-        at = difference_moments(np.asarray(difference)[..., None], *counts)
-        gap, variance = (at.gap * weights).sum(axis=-1), (at.variance * weights**2).sum(axis=-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = gap / np.sqrt(variance)
-        return np.asarray(np.where(variance > 0, ratio, np.copysign(np.inf, gap)), dtype=np.float64)
-
-    low, high = inverted_limits(z, np.asarray(-1.0), np.asarray(1.0), critical_value(alpha))
-    at_null = float(z(np.asarray(0.0)))
-    return Comparison(
-        method="stratified_score",
-        alpha=alpha,
-        effect=pooled.risk_difference,
-        interval=Interval(float(low), float(high)),
-        lift=NotComputable(Blocker.PERIODS_DIFFER, "The strata have different base rates; read the absolute effect."),
-        z=at_null,
-        p_value=two_sided_p(at_null),
-    )
+    return StratifiedShares(*_counts(strata)).compare("stratified_score", alpha=alpha)
 
 
 def _counts(strata: Sequence[Stratum]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

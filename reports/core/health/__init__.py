@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.core.health.allocation import changed_weights, drifting_split
 from reports.core.health.base import Finding, HealthCheck, HealthContext, Severity
 from reports.core.health.exposures import conflicting_exposures, no_exposures, several_variants
 from reports.core.health.flow import immature_visitors, silent_metrics, stale_events
@@ -11,6 +12,8 @@ from reports.core.health.split import unequal_split
 
 HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     sample_ratio,
+    changed_weights,
+    drifting_split,
     no_exposures,
     several_variants,
     conflicting_exposures,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from experiments.core.plan import AnalysisPlan
+from reports.core.periods import PeriodCounts
 from reports.core.progress import Progress
 from reports.core.results import MetricResult
 from tracking.core.totals import ExposureCounts
@@ -35,12 +36,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class HealthContext:
-    """Everything a check may look at."""
+    """Everything a check may look at; `periods` are there only when the weights changed on the way."""
 
     plan: AnalysisPlan
     progress: Progress
     exposures: ExposureCounts
     metrics: tuple[MetricResult, ...]
+    periods: tuple[PeriodCounts, ...] = ()
 
     @property
     def visitors(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special, stats
 
 from reports.core.health.base import Finding, HealthContext, Severity
+from reports.core.periods import PeriodCounts
 from reports.core.sequential.eprocess import highest_log_e, split_concentration
 
 CODE = "sample_ratio"
@@ -64,8 +65,11 @@ def sample_ratio(context: HealthContext) -> tuple[Finding, ...]:
     """Compare the visitors per variant with the planned weights.
 
     Chi-square now, and for an experiment that is watched an e-process over its days, which may be read at every refresh:
-    chi-square at p < .01 every day would raise a false alarm in 7 % of sound experiments.
+    chi-square at p < .01 every day would raise a false alarm in 7 % of sound experiments. Where the weights changed on the
+    way, each period is held to its own.
     """
+    if context.periods:
+        return _by_period(context)
     counts = context.visitors
     total = sum(counts)
     if not total:
@@ -114,6 +118,72 @@ def sample_ratio(context: HealthContext) -> tuple[Finding, ...]:
             evidence,
         ),
     )
+
+
+def _by_period(context: HealthContext) -> tuple[Finding, ...]:
+    """Hold each period to its own weights; the e-value is the product over the periods.
+
+    Source: STATISTICS section 6. Checked against: the chi-square of each period; the product of two e-values.
+    """
+    seen = [(number, p) for number, p in enumerate(context.periods, start=1) if sum(p.visitors)]
+    if not seen:
+        return ()
+    p_values = [_period_p(p) for _, p in seen]
+    # As many chances to be wrong as there are periods.
+    p_value = min(1.0, len(seen) * min(p_values))
+    e_value = (
+        None if context.progress.is_single_look else math.exp(min(_highest_log_e_over([p for _, p in seen]), 700.0))
+    )
+    number, worst = seen[int(np.argmin(p_values))]
+    evidence = {
+        "p_value": p_value,
+        "e_value": e_value,
+        "periods": [
+            {
+                "starts_at": p.starts_at.isoformat(),
+                "p_value": p_of,
+                "visitors": dict(zip([v.key for v in context.plan.variants], p.visitors, strict=True)),
+                "weights": dict(zip([v.key for v in context.plan.variants], p.weights, strict=True)),
+            }
+            for (_, p), p_of in zip(seen, p_values, strict=True)
+        ],
+    }
+    where = f"In period {number} of {len(context.periods)}, from {worst.starts_at:%d %b %Y},"
+    shares = " and ".join(
+        f"'{v.key}' got {100 * n / sum(worst.visitors):.4g} % of the visitors where {100 * w:.4g} % were planned"
+        for v, n, w in zip(context.plan.variants, worst.visitors, worst.weights, strict=True)
+        if not v.is_control
+    )
+    if p_value < BLOCKS_BELOW or (e_value is not None and e_value >= ALARMS_AT):
+        detail = f"{where} {shares} (p = {p_value:.2g}). Some visitors of one variant are lost or counted elsewhere, or the weights changed at another time."
+        return (Finding(CODE, Severity.BLOCKING, "The split is broken", detail, evidence),)
+    if p_value < WARNS_BELOW:
+        detail = f"{where} {shares} (p = {p_value:.2g}). This may be chance, but check when the weights really changed."
+        return (Finding(CODE, Severity.WARNING, "The split looks uneven", detail, evidence),)
+    detail = f"In each of {len(seen)} periods of different weights the visitors agree with them (p = {p_value:.2g})."
+    return (Finding(CODE, Severity.OK, "The split is as planned", detail, evidence),)
+
+
+def _period_p(period: PeriodCounts) -> float:
+    pairs = [(n, w) for n, w in zip(period.visitors, period.weights, strict=True) if w > 0 or n > 0]
+    if any(w == 0 for _, w in pairs):
+        return 0.0  # visitors in a variant that nobody could get
+    return sample_ratio_p([n for n, _ in pairs], [w for _, w in pairs]) if len(pairs) > 1 else 1.0
+
+
+def _highest_log_e_over(periods: Sequence[PeriodCounts]) -> float:
+    """Return the highest log e after any day: what earlier periods came to, plus that of the period under way."""
+    before, highest = 0.0, 0.0
+    for period in periods:
+        kept = [i for i, w in enumerate(period.weights) if w > 0]
+        if len(kept) < 2:
+            continue
+        daily = [[row[i] for i in kept] for row in period.daily]
+        now, best = highest_log_e(
+            daily, [period.weights[i] for i in kept], concentration=split_concentration(sum(period.visitors))
+        )
+        highest, before = max(highest, before + best), before + now
+    return highest
 
 
 def _highest_e(context: HealthContext) -> float | None:

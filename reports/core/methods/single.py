@@ -11,7 +11,7 @@ from reports.core.methods.base import Interval, critical_value
 from reports.core.methods.bootstrap import value_limits
 from reports.core.methods.newcombe import wilson_interval
 from reports.core.quantiles import Quantile
-from reports.core.statistics import Proportion, Statistic
+from reports.core.statistics import Proportion, Statistic, Stratified
 
 
 def value_interval(statistic: Statistic, *, alpha: float) -> Interval | None:
@@ -30,6 +30,9 @@ def value_interval(statistic: Statistic, *, alpha: float) -> Interval | None:
         return value_limits(statistic, alpha=alpha)
     if not statistic.variance > 0:
         return None
+    if isinstance(statistic, Stratified) and isinstance(statistic.parts[0], Proportion | EventTimes):
+        n = statistic.value * (1 - statistic.value) * statistic.visitors / statistic.variance
+        return wilson_interval(statistic.value * n, n, critical=critical_value(alpha))
     error = math.sqrt(statistic.variance / statistic.visitors)
     half = float(-special.stdtrit(statistic.visitors - 1, alpha / 2)) * error
     return Interval(statistic.value - half, statistic.value + half)

@@ -18,7 +18,7 @@ from tracking.importing.profile import Profile, Question
 from tracking.importing.rejections import Rejections
 from tracking.importing.sources.base import Chunk
 from tracking.importing.wishes import MOST_AUTOMATIC_METRICS, MetricWish, metrics_from_events, pairs_from, roles_from
-from tracking.management.import_command import ImportCommand, Reading, weights_of
+from tracking.management.import_command import ImportCommand, Reading, later_weights_of, weights_of
 from tracking.management.import_setup import ExperimentWish, Setup, prepare
 
 
@@ -67,7 +67,7 @@ class Command(ImportCommand):
                 "--experiment and --variant belong together: which experiment, and which column says the variant."
             )
         if not options["experiment"]:
-            only = [o for o in ("control", "expose_on", "weights", "role") if options[o]]
+            only = [o for o in ("control", "expose_on", "weights", "weights_from", "role") if options[o]]
             if only:
                 raise ImportFault(f"--{only[0].replace('_', '-')} needs --experiment and --variant.")
         conversions = _conversions(options["conversion"])
@@ -159,6 +159,7 @@ def _experiment(options: dict[str, Any], found: Profile, reading: Reading) -> Ex
         last_time=found.last_time,
         now=reading.now,
         weights=weights_of(options),
+        later_weights=later_weights_of(options, reading.zone),
         roles=roles_from(options["role"]),
     )
 

@@ -16,7 +16,7 @@ from tracking.importing.rejections import Rejections
 from tracking.importing.sources.base import Chunk
 from tracking.importing.visitor_table import VisitorTable, events_of, outcomes_of
 from tracking.importing.wishes import MetricWish, metric_from, pairs_from, roles_from, with_funnel_order
-from tracking.management.import_command import ImportCommand, weights_of
+from tracking.management.import_command import ImportCommand, later_weights_of, weights_of
 from tracking.management.import_setup import ExperimentWish, prepare
 
 
@@ -77,6 +77,7 @@ class Command(ImportCommand):
                 last_time=found.last_time,
                 now=reading.now,
                 weights=weights_of(options),
+                later_weights=later_weights_of(options, reading.zone),
                 roles=roles_from(options["role"]),
             ),
             is_dry_run=options["dry_run"],
