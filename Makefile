@@ -14,6 +14,8 @@ REQUIREMENTS = requirements.txt requirements-dev.txt
 ARGS =
 # Tests run in this many processes; JOBS=0 runs them in one, which a debugger needs.
 JOBS = 2
+# Compiled modules halve the start of every process, and the tests start many.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # What production would set, so that its checks run with every change.

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from experiments.core.metric_kinds.base import StatisticKind, VisitorValues
 from reports.core.methods import compare
@@ -204,7 +204,8 @@ def _statistic(kind: StatisticKind, sums: FloatArray, shift: tuple[float, float]
 
 
 def _limit(share: float, splits: int, alpha: float) -> float:
-    return float(stats.binom.ppf(share, splits, alpha)) / splits
+    reached = special.bdtr(np.arange(splits + 1), splits, alpha)
+    return int(np.searchsorted(reached, share)) / splits
 
 
 def _exact_interval(found: int, tried: int) -> Interval:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from reports.core.health.base import Finding, HealthContext, Severity
 from reports.core.periods import PeriodCounts
@@ -27,7 +27,7 @@ def sample_ratio_p(counts: Sequence[int], weights: Sequence[float]) -> float:
     where there are too many tables for that, Bonferroni over the exact binomial tests of each variant. Without visitors
     nothing speaks against the weights: 1.
 
-    Source: Fabijan et al. (2019), KDD. Checked against: scipy.stats.chisquare, scipy.stats.binomtest.
+    Source: Fabijan et al. (2019), KDD. Checked against: scipy.stats.chisquare, scipy.stats.binomtest, scipy.stats.multinomial.
     """
     observed = np.asarray(counts, dtype=np.int64)
     shares = np.asarray(weights, dtype=float) / math.fsum(weights)
@@ -40,16 +40,31 @@ def sample_ratio_p(counts: Sequence[int], weights: Sequence[float]) -> float:
         return float(special.chdtrc(len(observed) - 1, statistic))
     if math.comb(total + len(observed) - 1, len(observed) - 1) <= MOST_TABLES:
         return _exact_multinomial_p(observed, shares)
-    tests = [stats.binomtest(int(n), total, share).pvalue for n, share in zip(observed, shares, strict=True)]
-    return float(min(1.0, len(tests) * min(tests)))
+    tests = [_exact_binomial_p(int(n), total, share) for n, share in zip(observed, shares, strict=True)]
+    return min(1.0, len(tests) * min(tests))
 
 
 def _exact_multinomial_p(observed: np.ndarray, shares: np.ndarray) -> float:
     tables = np.array(list(_tables(int(observed.sum()), len(observed))))
-    model = stats.multinomial(int(observed.sum()), shares)
-    probabilities = model.pmf(tables)
-    limit = float(model.pmf(observed)) * (1 + 1e-7)
-    return float(min(1.0, probabilities[probabilities <= limit].sum()))
+    return _as_unlikely(_multinomial(tables, shares), float(_multinomial(observed[None, :], shares)[0]))
+
+
+def _exact_binomial_p(count: int, total: int, share: float) -> float:
+    first = np.arange(total + 1)
+    probabilities = _multinomial(np.column_stack([first, total - first]), np.array([share, 1 - share]))
+    return _as_unlikely(probabilities, float(probabilities[count]))
+
+
+def _multinomial(tables: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Return the probability of each table. Shapes: (tables, cells) and (cells,) to (tables,)."""
+    ways = special.gammaln(tables.sum(axis=1) + 1) - special.gammaln(tables + 1).sum(axis=1)
+    probabilities: np.ndarray = np.exp(ways + special.xlogy(tables, shares).sum(axis=1))
+    return probabilities
+
+
+def _as_unlikely(probabilities: np.ndarray, limit: float) -> float:
+    """Return the probability of all that is as unlikely as the limit, up to rounding, or more."""
+    return float(min(1.0, probabilities[probabilities <= limit * (1 + 1e-7)].sum()))
 
 
 def _tables(total: int, cells: int) -> Iterator[tuple[int, ...]]:
