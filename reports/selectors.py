@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from experiments.selectors.experiments import Experiment
 
 HISTORY = 20
-DAYS_A_WEEK = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +172,7 @@ def _row(
         verdict=answer["result__verdict"] if answer else None,
         visitors=sum(v["visitors"] for v in variants) if variants is not None else None,
         variants=len(variants) if variants is not None else 0,
-        horizon_days=None if experiment.is_imported else experiment.horizon_weeks * DAYS_A_WEEK,
+        horizon_days=experiment.horizon_days,
         planned_visitors=experiment.planned_visitors,
         run=run_facts(run) if run else None,
         latest_failed=latest_failed,

@@ -89,7 +89,10 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
         ("The question", {"fields": (("name", "key"), ("site", "owner"), "hypothesis", "tags", "description")}),
         ("What changes", {"fields": (("change_type", "target_step"),)}),
         ("Who takes part", {"fields": ("traffic", "audience")}),
-        ("How it is decided", {"fields": (("risk_preset", "horizon_weeks"), "planned_visitors", "ends_at")}),
+        (
+            "How it is decided",
+            {"fields": ("risk_preset", ("monitoring", "horizon_weeks"), "planned_visitors", "ends_at")},
+        ),
         (
             "Rarely needed: layer, holdout, hashing",
             {"fields": ("layer", ("layer_start", "layer_end"), "holdout", "hash_attribute"), "classes": ("collapse",)},
@@ -118,7 +121,9 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
     @display(description="Days", ordering="started_at")
     def running_for(self, experiment: Experiment) -> str:
         days = days_running(experiment, timezone.now())
-        return "–" if days is None else f"{days}\u00a0of\u00a0{experiment.horizon_weeks * 7}"
+        if days is None:
+            return "–"
+        return f"{days}\u00a0of\u00a0{experiment.horizon_days}" if experiment.horizon_days else f"{days}"
 
     @display(description="Report")
     def report_link(self, experiment: Experiment) -> str:

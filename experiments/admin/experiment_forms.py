@@ -12,6 +12,7 @@ from experiments.admin.fields import LinesField, PercentField, PrettyJSONField, 
 from experiments.admin.guard import posted_fields, posted_rows
 from experiments.core.lifecycle import Status, editable_fields, frozen_reason
 from experiments.core.metrics import Conversion, Role
+from experiments.core.plan import Monitoring
 from experiments.core.targeting import condition_problems
 from experiments.models import GRID, Experiment, ExperimentMetric, Metric, Site, Variant
 
@@ -63,6 +64,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
             "holdout",
             "ends_at",
             "risk_preset",
+            "monitoring",
             "horizon_weeks",
             "planned_visitors",
         )
@@ -108,11 +110,26 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
         start, end = cleaned.get("layer_start"), cleaned.get("layer_end")
         if start is not None and end is not None and start >= end:
             self.add_error("layer_end", "The part of the layer must end after it begins.")
+        self._check_end(cleaned)
         for name in ("layer", "holdout"):
             chosen, site = cleaned.get(name), cleaned.get("site")
             if chosen is not None and site is not None and chosen.site_id != site.pk:
                 self.add_error(name, f"This {name} belongs to site '{chosen.site}', not to '{site}'.")
         return cleaned
+
+    def _check_end(self, cleaned: dict[str, Any]) -> None:
+        if "monitoring" not in self.fields or "horizon_weeks" in self.errors or "planned_visitors" in self.errors:
+            return
+        has_no_end = cleaned.get("monitoring") == Monitoring.CONFIDENCE_SEQUENCE.value
+        horizon = cleaned.get("horizon_weeks")
+        if has_no_end and horizon is not None:
+            self.add_error("horizon_weeks", "Without a planned end there is no horizon: leave it empty.")
+        elif not has_no_end and horizon is None:
+            self.add_error("horizon_weeks", "A planned end needs its weeks, 1 to 52; 4 is usual.")
+        if has_no_end and not cleaned.get("planned_visitors"):
+            self.add_error(
+                "planned_visitors", "Without a planned end, say for how many visitors the intervals are made narrowest."
+            )
 
     def _refuse_locked(self) -> None:
         """Refuse values for what is locked, which no page sends, instead of ignoring them silently."""

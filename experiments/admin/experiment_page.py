@@ -40,7 +40,7 @@ class ExperimentPage:
     obstacles: Sequence[Obstacle]
     frozen_reason: str
     day: int | None
-    horizon_days: int
+    horizon_days: int | None
     plan_hash: str | None
     ruleset_version: int | None
     report: str
@@ -69,7 +69,7 @@ def page_of(experiment: Experiment, now: datetime) -> ExperimentPage:
         obstacles=start_obstacles(experiment, now) if status is Status.DRAFT else (),
         frozen_reason=frozen_reason(status) if experiment.is_started else "",
         day=days_running(experiment, now),
-        horizon_days=experiment.horizon_weeks * 7,
+        horizon_days=experiment.horizon_days,
         plan_hash=frozen_hash_of(experiment),
         ruleset_version=latest_ruleset_version(experiment.site),
         report=report_address(experiment) if experiment.is_started else "",

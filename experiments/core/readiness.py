@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from experiments.core.metric_kinds import METRIC_KINDS
+from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.metrics import Conversion, MetricDefinition, Role
 from experiments.core.refusal import Refused
 from experiments.core.targeting import condition_problems
@@ -76,6 +77,8 @@ class Draft:
     layer_is_of_this_site: bool = True
     holdout_is_of_this_site: bool = True
     ends_at: datetime | None = None
+    has_no_end: bool = False
+    planned_visitors: int | None = None
 
 
 Check = Callable[[Draft], Iterator[Obstacle]]
@@ -264,6 +267,34 @@ def check_schedule(draft: Draft) -> Iterator[Obstacle]:
         )
 
 
+def check_no_end(draft: Draft) -> Iterator[Obstacle]:
+    """Without a planned end a metric that needs a last look would never decide anything."""
+    if not draft.has_no_end:
+        return
+    if not draft.planned_visitors:
+        yield Obstacle(
+            "no_end_without_visitors",
+            "It has no planned end and no planned visitors, so there is no number to make its intervals narrowest for.",
+            "Say the planned visitors, or plan an end in weeks.",
+        )
+    for planned in draft.metrics:
+        kind = METRIC_KINDS.get(planned.definition.kind)
+        if planned.role is Role.EXPLORATORY or kind is None:
+            continue
+        if planned.definition.window_hours is None:
+            yield Obstacle(
+                "no_end_without_window",
+                f"Metric '{planned.definition.key}' has no conversion window: without a planned end it would never decide.",
+                "Give the metric a window, plan an end in weeks, or make the metric exploratory.",
+            )
+        elif kind.statistic is StatisticKind.QUANTILE:
+            yield Obstacle(
+                "no_end_with_one_look",
+                f"Metric '{planned.definition.key}' is a quantile, which decides at the planned end only, and there is none.",
+                "Plan an end in weeks, or make the metric exploratory.",
+            )
+
+
 READINESS_CHECKS: tuple[Check, ...] = (
     check_variants,
     check_weights,
@@ -276,4 +307,5 @@ READINESS_CHECKS: tuple[Check, ...] = (
     check_audience,
     check_layer,
     check_schedule,
+    check_no_end,
 )

@@ -62,8 +62,9 @@ class Migration(migrations.Migration):
                 ('starts_at', models.DateTimeField(blank=True, null=True)),
                 ('ends_at', models.DateTimeField(blank=True, help_text='It stops by itself at this time. Empty: it runs until somebody stops it.', null=True)),
                 ('risk_preset', models.CharField(choices=[('cautious', 'Cautious'), ('balanced', 'Balanced'), ('bold', 'Bold')], default='balanced', help_text='How much evidence an early decision needs: cautious waits longer and is wrong less often.', max_length=20)),
-                ('horizon_weeks', models.PositiveSmallIntegerField(default=4, help_text='Whole weeks, because weekdays differ. The last look is at the end of this time.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(52)])),
-                ('planned_visitors', models.PositiveIntegerField(blank=True, help_text='Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself.', null=True, validators=[django.core.validators.MinValueValidator(2)])),
+                ('monitoring', models.CharField(choices=[('group_sequential', 'Up to a planned end'), ('confidence_sequence', 'No planned end')], default='group_sequential', help_text='Both may be read every day. With a planned end the answer takes the fewest visitors. Without one, for a rollout that is only watched, the same answer takes up to 1.7 times as many: leave the horizon empty and say the planned visitors. It cannot be changed after the start.', max_length=20)),
+                ('horizon_weeks', models.PositiveSmallIntegerField(blank=True, default=4, help_text='Whole weeks, because weekdays differ. The last look is at the end of this time. Empty only without a planned end.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(52)])),
+                ('planned_visitors', models.PositiveIntegerField(blank=True, help_text='Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself. Without a planned end: where its intervals are narrowest.', null=True, validators=[django.core.validators.MinValueValidator(2)])),
                 ('salt', models.CharField(blank=True, editable=False, max_length=120)),
                 ('started_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, editable=False, null=True)),
@@ -309,7 +310,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('horizon_weeks__gte', 1), ('horizon_weeks__lte', 52)), name='experiment_horizon_in_weeks'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('horizon_weeks__gte', 1), ('horizon_weeks__isnull', False), ('horizon_weeks__lte', 52), ('monitoring', 'group_sequential')), models.Q(('horizon_weeks__isnull', True), ('monitoring', 'confidence_sequence')), _connector='OR'), name='experiment_horizon_in_weeks_or_no_end'),
         ),
         migrations.AddConstraint(
             model_name='experiment',

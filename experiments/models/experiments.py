@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 
 from experiments.core.lifecycle import Status
 from experiments.core.metrics import Role
+from experiments.core.plan import Monitoring
 from experiments.models.fields import (
     GRID,
     choices_of,
@@ -93,16 +94,29 @@ class Experiment(models.Model):
         choices=[("cautious", "Cautious"), ("balanced", "Balanced"), ("bold", "Bold")],
         help_text="How much evidence an early decision needs: cautious waits longer and is wrong less often.",
     )
+    monitoring = models.CharField(
+        max_length=20,
+        default=Monitoring.GROUP_SEQUENTIAL.value,
+        choices=[
+            (Monitoring.GROUP_SEQUENTIAL.value, "Up to a planned end"),
+            (Monitoring.CONFIDENCE_SEQUENCE.value, "No planned end"),
+        ],
+        help_text="Both may be read every day. With a planned end the answer takes the fewest visitors. Without one, for a "
+        "rollout that is only watched, the same answer takes up to 1.7 times as many: leave the horizon empty and say the "
+        "planned visitors. It cannot be changed after the start.",
+    )
     horizon_weeks = models.PositiveSmallIntegerField(
         default=4,
+        null=True,
+        blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(52)],
-        help_text="Whole weeks, because weekdays differ. The last look is at the end of this time.",
+        help_text="Whole weeks, because weekdays differ. The last look is at the end of this time. Empty only without a planned end.",
     )
     planned_visitors = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(2)],
-        help_text="Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself.",
+        help_text="Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself. Without a planned end: where its intervals are narrowest.",
     )
     salt = models.CharField(max_length=120, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -137,7 +151,14 @@ class Experiment(models.Model):
                 name="experiment_stopped_says_when_and_why",
             ),
             models.CheckConstraint(
-                condition=Q(horizon_weeks__gte=1, horizon_weeks__lte=52), name="experiment_horizon_in_weeks"
+                condition=Q(
+                    monitoring=Monitoring.GROUP_SEQUENTIAL.value,
+                    horizon_weeks__isnull=False,
+                    horizon_weeks__gte=1,
+                    horizon_weeks__lte=52,
+                )
+                | Q(monitoring=Monitoring.CONFIDENCE_SEQUENCE.value, horizon_weeks__isnull=True),
+                name="experiment_horizon_in_weeks_or_no_end",
             ),
             models.CheckConstraint(
                 condition=Q(risk_preset__in=["cautious", "balanced", "bold"]), name="experiment_preset_known"
@@ -152,6 +173,16 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def has_no_end(self) -> bool:
+        """Whether it is watched without a planned end."""
+        return self.monitoring == Monitoring.CONFIDENCE_SEQUENCE.value
+
+    @property
+    def horizon_days(self) -> int | None:
+        """The planned days; None for an imported experiment and without a planned end."""
+        return None if self.is_imported or self.horizon_weeks is None else self.horizon_weeks * 7
 
     @property
     def is_started(self) -> bool:

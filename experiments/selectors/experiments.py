@@ -104,6 +104,8 @@ def draft_of(experiment: Experiment, now: datetime) -> Draft:
         layer_is_of_this_site=experiment.layer is None or experiment.layer.site_id == experiment.site_id,
         holdout_is_of_this_site=experiment.holdout is None or experiment.holdout.site_id == experiment.site_id,
         ends_at=experiment.ends_at,
+        has_no_end=experiment.has_no_end,
+        planned_visitors=experiment.planned_visitors,
     )
 
 

@@ -12,7 +12,6 @@ from experiments.core.lifecycle import Status
 from experiments.core.metrics import Conversion
 from experiments.models import ApiKey, Experiment, Metric, Site
 from experiments.selectors.experiments import STARTED, start_obstacles
-from experiments.selectors.plans import DAYS_A_WEEK
 
 MANY_DRAFTS = 5
 ONE_DAY = timedelta(days=1)
@@ -43,12 +42,15 @@ class NextStep:
 
 @dataclass(frozen=True, slots=True)
 class RunningNow:
-    """A started experiment with its progress. Units: `day` counts from 1; `percent` of the horizon, at most 100."""
+    """A started experiment with its progress. Units: `day` counts from 1; `percent` of the horizon, at most 100.
+
+    Without a planned end there is neither horizon nor percent.
+    """
 
     experiment: Experiment
     day: int
-    horizon_days: int
-    percent: int
+    horizon_days: int | None
+    percent: int | None
 
 
 def days_running(experiment: Experiment, now: datetime) -> int | None:
@@ -64,8 +66,8 @@ def running_now(now: datetime) -> Sequence[RunningNow]:
     found = []
     for experiment in rows:
         day = days_running(experiment, now) or 1
-        horizon = experiment.horizon_weeks * DAYS_A_WEEK
-        found.append(RunningNow(experiment, day, horizon, min(100, round(100 * day / horizon))))
+        horizon = experiment.horizon_days
+        found.append(RunningNow(experiment, day, horizon, min(100, round(100 * day / horizon)) if horizon else None))
     return found
 
 
@@ -97,7 +99,7 @@ def _of_running(now: datetime) -> Sequence[NextStep]:
     steps = []
     for row in running_now(now):
         experiment = row.experiment
-        if row.day > row.horizon_days:
+        if row.horizon_days is not None and row.day > row.horizon_days:
             steps.append(
                 NextStep(
                     Step.READ_REPORT,

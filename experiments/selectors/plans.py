@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role, property_tests
-from experiments.core.plan import AnalysisPlan, PlannedMetric, PlannedVariant
+from experiments.core.plan import AnalysisPlan, Monitoring, PlannedMetric, PlannedVariant
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, ExperimentMetric, FrozenPlan, Metric, Variant
-
-DAYS_A_WEEK = 7
 
 
 def definition_of(metric: Metric) -> MetricDefinition:
@@ -79,8 +77,9 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
                 for v in ordered_variants(experiment)
             ),
             metrics=tuple(planned_metric(row) for row in metric_rows(experiment)),
-            horizon_days=None if experiment.is_imported else experiment.horizon_weeks * DAYS_A_WEEK,
+            horizon_days=experiment.horizon_days,
             planned_visitors=experiment.planned_visitors,
+            monitoring=Monitoring(experiment.monitoring),
             risk_preset=experiment.risk_preset,
             target_step=experiment.target_step or None,
             change_type=experiment.change_type,

@@ -35,6 +35,7 @@ _CLONED_FIELDS = (
     "layer_end",
     "holdout",
     "risk_preset",
+    "monitoring",
     "horizon_weeks",
     "planned_visitors",
 )

@@ -78,7 +78,15 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
     if plan.horizon_days:
         weeks = numbers.plural(plan.horizon_days // 7, "week")
         rows.append(Fact("Planned time", f"{weeks}; whole weeks, because weekdays differ"))
-    if plan.planned_visitors:
+    if plan.has_no_end:
+        rows.append(
+            Fact(
+                "Planned end",
+                "none: a confidence sequence holds at every look, however long it runs, and needs more visitors",
+            )
+        )
+        rows.append(Fact("Intervals narrowest at", f"{numbers.whole(plan.planned_visitors or 0)} visitors"))
+    elif plan.planned_visitors:
         rows.append(Fact("Planned visitors", numbers.whole(plan.planned_visitors)))
     rows.append(Fact("Decision rule", RULES.get(plan.decision_rule, plan.decision_rule.replace("_", " "))))
     if plan.decision_rule_reason:

@@ -74,6 +74,35 @@ def test_change__draft_saved_untouched__stays_as_it_was_and_publishes_nothing() 
     assert PublishedRuleset.objects.latest("version").version == version
 
 
+def test_change__no_planned_end__takes_an_empty_horizon_and_planned_visitors() -> None:
+    draft, ann = make_draft(), Person("experimenter")
+    chosen = {"monitoring": "confidence_sequence", "horizon_weeks": "", "planned_visitors": "4000"}
+    page = ann.post(CHANGE, draft.pk, data=ann.filled_in(draft) | chosen)
+    assert "was changed successfully" in messages(page)
+    stored = Experiment.objects.get(pk=draft.pk)
+    assert (stored.has_no_end, stored.horizon_days, stored.planned_visitors) == (True, None, 4_000)
+    # The list and the page do without a planned end too.
+    assert ann.get(LIST).status_code == 200
+    assert "no planned end" in text_of(ann.get(CHANGE, draft.pk)).lower()
+    copy = services.clone_experiment(experiment=stored, now=NOW)
+    assert (copy.has_no_end, copy.horizon_weeks) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"monitoring": "confidence_sequence", "planned_visitors": "4000"}, "leave it empty"),
+        ({"monitoring": "confidence_sequence", "horizon_weeks": ""}, "for how many visitors"),
+        ({"horizon_weeks": ""}, "needs its weeks"),
+    ],
+)
+def test_change__end_and_horizon_that_contradict__are_refused(changes: dict[str, str], says: str) -> None:
+    draft, ann = make_draft(), Person("experimenter")
+    page = ann.post(CHANGE, draft.pk, data=ann.filled_in(draft) | changes)
+    assert says in text_of(page)
+    assert Experiment.objects.get(pk=draft.pk).horizon_weeks == 4
+
+
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [

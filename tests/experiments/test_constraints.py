@@ -87,7 +87,7 @@ VIOLATIONS: dict[str, Callable[[], models.Model]] = {
     "experiment_ends_after_it_starts": lambda: _experiment(starts_at=NOW, ends_at=NOW - timedelta(1)),
     "experiment_started_has_salt_and_time": lambda: _experiment(status="running"),
     "experiment_stopped_says_when_and_why": lambda: _experiment(**{**STARTED, "status": "stopped"}),
-    "experiment_horizon_in_weeks": lambda: _experiment(horizon_weeks=53),
+    "experiment_horizon_in_weeks_or_no_end": lambda: _experiment(horizon_weeks=53),
     "experiment_preset_known": lambda: _experiment(risk_preset="reckless"),
     "experiment_has_a_key": lambda: _experiment(key=""),
     "experiment_has_a_hash_attribute": lambda: _experiment(hash_attribute=""),

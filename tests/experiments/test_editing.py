@@ -28,6 +28,7 @@ LOCKED: dict[str, Any] = {
     "layer_start": 10,
     "layer_end": 9_000,
     "risk_preset": "bold",
+    "monitoring": "confidence_sequence",
     "horizon_weeks": 9,
     "planned_visitors": 100,
 }

@@ -171,6 +171,17 @@ def test_plan_of__frozen_at_the_start__is_what_the_configuration_said() -> None:
 
 
 @pytest.mark.django_db
+def test_plan_of__no_planned_end__says_so_and_has_no_horizon() -> None:
+    draft = make_draft(monitoring="confidence_sequence", horizon_weeks=None, planned_visitors=5_000)
+    for row in draft.experiment_metrics.all():
+        row.metric.window_hours = 24.0
+        row.metric.save()
+    plan = plan_of(services.start_experiment(experiment=draft, now=NOW))
+    assert plan.has_no_end
+    assert (plan.horizon_days, plan.planned_visitors) == (None, 5_000)
+
+
+@pytest.mark.django_db
 def test_plan_of__metric_redefined_after_the_stop__still_says_what_was_frozen() -> None:
     experiment = services.start_experiment(experiment=make_draft(), now=NOW)
     before = plan_of(experiment)

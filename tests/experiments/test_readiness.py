@@ -16,6 +16,8 @@ MACRO = DraftMetric(MetricDefinition("buy", "Buy", Conversion.MACRO, "conversion
 RATIO = DraftMetric(MetricDefinition("r", "R", Conversion.SECONDARY, "ratio", "click"), Role.EXPLORATORY)
 A, B = DraftVariant("a", 5_000, True), DraftVariant("b", 5_000, False)
 SOUND = Draft(key="e", now=NOW, variants=(A, B), metrics=(MICRO, MACRO), milestones=frozenset({"cart"}))
+WINDOWED = tuple(replace(m, definition=replace(m.definition, window_hours=24.0)) for m in (MICRO, MACRO))
+NO_END = replace(SOUND, metrics=WINDOWED, has_no_end=True, planned_visitors=4_000)
 MINE = LayerClaim("e", 0, 5_000)
 
 CASES = {
@@ -41,11 +43,25 @@ CASES = {
     "layer_of_another_site": replace(SOUND, layer_is_of_this_site=False),
     "holdout_of_another_site": replace(SOUND, holdout_is_of_this_site=False),
     "ends_in_the_past": replace(SOUND, ends_at=NOW),
+    "no_end_without_visitors": replace(NO_END, planned_visitors=None),
+    "no_end_without_window": replace(NO_END, metrics=(WINDOWED[0], MACRO)),
+    "no_end_with_one_look": replace(
+        NO_END,
+        metrics=(
+            replace(
+                WINDOWED[0], definition=replace(WINDOWED[0].definition, kind="quantile", options={"quantile": 0.5})
+            ),
+            WINDOWED[1],
+        ),
+    ),
 }
 
 
 def test_obstacles__sound_draft__has_none() -> None:
     assert obstacles(SOUND) == ()
+    assert obstacles(NO_END) == ()
+    unwindowed = replace(MICRO, definition=replace(MICRO.definition, key="x"), role=Role.EXPLORATORY)
+    assert obstacles(replace(NO_END, metrics=(*WINDOWED, unwindowed))) == ()
 
 
 @pytest.mark.parametrize("code", CASES)
