@@ -10,13 +10,12 @@ from django.db import DatabaseError
 from django.db.models import Exists, OuterRef, Q
 
 from experiments.core.lifecycle import Status
-from experiments.core.metric_kinds import METRIC_KINDS
-from experiments.core.metrics import Column
 from experiments.core.plan import AnalysisPlan
 from experiments.core.refusal import Refused
 from experiments.selectors.experiments import analysable_experiments, latest_ruleset_version
 from experiments.selectors.plans import plan_of
 from reports.code_version import code_version
+from reports.core.analyse import columns_for
 from reports.core.inputs import Inputs
 from reports.models import AnalysisRun, AnalysisSchedule
 from reports.selectors import final_as_of, refresh_minutes
@@ -77,10 +76,6 @@ def run_analysis(*, experiment: Experiment, as_of: datetime, now: datetime) -> A
 
 def totals_request(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> TotalsRequest:
     """Return what the event store is asked for: exposures of the experiment's life, and every metric's columns."""
-    columns: dict[str, Column] = {}
-    for planned in plan.metrics:
-        for column in METRIC_KINDS[planned.metric.kind].columns(planned.metric):
-            columns[column.name] = column
     # An import brings exposures from before the row existed; only a live experiment has a start to count from.
     since = None if plan.is_imported or experiment.started_at is None else _microseconds(experiment.started_at)
     ended = None if plan.is_imported or experiment.ended_at is None else _microseconds(experiment.ended_at)
@@ -94,7 +89,7 @@ def totals_request(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetim
         since=since,
         until=end if ended is None else min(end, ended),
         time_zone=plan.time_zone,
-        columns=tuple(columns.values()),
+        columns=columns_for(plan),
     )
 
 

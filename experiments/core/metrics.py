@@ -31,16 +31,21 @@ class Direction(StrEnum):
     DECREASE = "decrease"
 
 
+MOST_DAYS = 52
+
+
 class Aggregate(StrEnum):
     """How the events of one visitor become one number.
 
     COUNT: how many. SUM: the sum of their values (0 when there are none). FIRST_HOURS: hours from first exposure to the
-    first of them (NaN when there is none).
+    first of them (NaN when there is none). DAYS: a number whose bit d says whether there was one on day d, in days of 24 h
+    from `start_hours` on; only the first `MOST_DAYS` are kept, which a number holds exactly (0 when there is none).
     """
 
     COUNT = "count"
     SUM = "sum"
     FIRST_HOURS = "first_hours"
+    DAYS = "days"
 
 
 class Comparator(StrEnum):

@@ -20,6 +20,8 @@ from reports.core.periods import PeriodCounts, counts_by_period
 from reports.core.progress import Progress, progress_of
 from reports.core.results import MetricResult
 from reports.core.statistics import ONE_LOOK_ONLY
+from reports.core.timing import NOTHING, WATCHED, Timing, timing_of
+from reports.core.timing.columns import timing_columns
 from tracking.core.totals import ExposureCounts, VisitorTotals
 
 
@@ -34,12 +36,14 @@ class Analysis:
     findings: tuple[Finding, ...]
     verdict: Verdict
     periods: tuple[PeriodCounts, ...] = ()
+    timing: Timing = NOTHING
 
 
 def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
-    """Return the per-visitor numbers that `analyse` needs, each once."""
+    """Return the per-visitor numbers that `analyse` reads, each once: those of the metrics, then those about time."""
     columns = [c for m in plan.metrics for c in METRIC_KINDS[m.metric.kind].columns(m.metric)]
-    return tuple({c.name: c for c in columns}.values())
+    timing = timing_columns(m.metric for m in plan.metrics if m.role in WATCHED)
+    return tuple({c.name: c for c in (*columns, *timing)}.values())
 
 
 def analyse(
@@ -52,7 +56,9 @@ def analyse(
 ) -> Analysis:
     """Analyse an experiment as of one moment; `ended_at` is when somebody stopped it, if anybody did.
 
-    Raises: KeyError when `totals` lacks a column of `columns_for(plan)`; ValueError for an `as_of` without a time zone;
+    Columns about time may be missing; what needs them is then not said.
+
+    Raises: KeyError when `totals` lacks a column of a metric; ValueError for an `as_of` without a time zone;
     LookupError for a decision rule that does not exist.
     """
     progress = progress_of(plan, first_exposures=totals.first_exposure, as_of=as_of, ended_at=ended_at)
@@ -62,9 +68,10 @@ def analyse(
     compared = tuple(compare_metric(plan, m, measured[m.metric.key], courses, progress) for m in plan.metrics)
     metrics = with_claims(plan, compared, courses)
     periods = counts_by_period(plan, everybody)
-    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods))
+    timing = timing_of(plan, everybody, progress)
+    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing))
     verdict = decide(Evidence(plan, progress, findings, metrics))
-    return Analysis(plan, progress, exposures, metrics, findings, verdict, periods)
+    return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing)
 
 
 def _courses(plan: AnalysisPlan, measured: Mapping[str, Measured], progress: Progress) -> dict[Key, Course]:

@@ -26,6 +26,7 @@ from reports.core.results import Look, MetricResult, Stopped, VariantComparison,
 from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic, Stratified
+from reports.core.wire_timing import timing_document
 from tracking.core.totals import ExposureCounts
 
 __all__ = ["CSV_COLUMNS", "SCHEMA", "to_csv_rows", "to_document"]
@@ -71,6 +72,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         ],
         "metrics": [_metric(m, plan.control.key) for m in analysis.metrics],
         "exposures": _exposures(analysis.exposures, [v.key for v in plan.variants]),
+        "timing": timing_document(analysis.timing),
         **({"periods": [_period(p, plan) for p in analysis.periods]} if analysis.periods else {}),
     }
 

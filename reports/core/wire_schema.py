@@ -254,6 +254,90 @@ EXPOSURES = _object(
     description="First exposures per local day; `counts` is days by variants.",
 )
 
+_WEEK_COMPARED = _object(
+    {"variant": TEXT, "effect": NUMBER, "ci_low": NULLABLE_NUMBER, "ci_high": NULLABLE_NUMBER, "alpha": SHARE}
+)
+WEEKS = _object(
+    {
+        "weeks": _list(
+            _object(
+                {
+                    "starts_at": MOMENT,
+                    "values": _list(_object({"variant": TEXT, "visitors": COUNT, "value": NULLABLE_NUMBER})),
+                    "comparisons": _list(
+                        {"anyOf": [_WEEK_COMPARED, _object({"variant": TEXT, "not_computable": NOT_COMPUTABLE})]}
+                    ),
+                }
+            )
+        ),
+        "same_effect_p": {"type": "object", "additionalProperties": NULLABLE_SHARE},
+    },
+    description="By the week of the first exposure, each week at one look; `same_effect_p` per treatment (Cochran's Q).",
+)
+DELAYS = _object(
+    {
+        "hours": _list(NUMBER),
+        "curves": _list(_object({"variant": TEXT, "visitors": COUNT, "shares": _list(SHARE)})),
+        "checks": _list(
+            _object(
+                {
+                    "variant": TEXT,
+                    "half_window_lift": NUMBER,
+                    "full_window_lift": NUMBER,
+                    "p_value": SHARE,
+                    "crosses": TRUTH,
+                }
+            )
+        ),
+    },
+    description="The share converted by each hour among visitors followed to the end of the window.",
+)
+TIMING = _object(
+    {
+        "label": TEXT,
+        "metrics": _list(
+            _object(
+                {
+                    "key": TEXT,
+                    "weeks": {"anyOf": [WEEKS, {"type": "null"}]},
+                    "delays": {"anyOf": [DELAYS, {"type": "null"}]},
+                    "novelty": _list(
+                        _object(
+                            {
+                                "variant": TEXT,
+                                "visitors": COUNT,
+                                "lifts": _list(NULLABLE_NUMBER),
+                                "slope": NUMBER,
+                                "standard_error": NUMBER,
+                                "p_value": SHARE,
+                                "is_shrinking": TRUTH,
+                            }
+                        )
+                    ),
+                }
+            )
+        ),
+        "before": _list(
+            _object(
+                {
+                    "metric": TEXT,
+                    "variant": TEXT,
+                    "active": COUNT,
+                    "visitors": COUNT,
+                    "control_active": COUNT,
+                    "control_visitors": COUNT,
+                    "p_value": SHARE,
+                    "adjusted_p_value": SHARE,
+                }
+            )
+        ),
+    },
+    description=(
+        "What time does to the metrics that decide or guard; exploratory. `novelty`: lifts by day since the exposure and their "
+        "slope on the log scale; `before`: visitors active in the 28 days before their exposure."
+    ),
+)
+
 PERIOD = _object(
     {
         "starts_at": MOMENT,
@@ -288,6 +372,7 @@ REPORT_SCHEMA: Schema = {
             "variants": _list(VARIANT),
             "metrics": _list(METRIC),
             "exposures": EXPOSURES,
+            "timing": TIMING,
             "periods": _list(PERIOD),
             "inputs_hash": TEXT,
         },

@@ -6,5 +6,6 @@ from reports.sections.headline import HEADLINE
 from reports.sections.health import HEALTH
 from reports.sections.method import METHOD
 from reports.sections.metrics import METRICS
+from reports.sections.over_time import OVER_TIME
 
-SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, EXPOSURES, METHOD)
+SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, OVER_TIME, EXPOSURES, METHOD)

@@ -250,6 +250,20 @@ def test_visitor_totals__first_hours__counts_from_the_first_exposure(store: Even
     assert rows(totals) == [("new", DAY_0 + 2 * HOUR_US, 6.0)]
 
 
+def test_visitor_totals__days__say_on_which_days_it_happened(store: EventStore) -> None:
+    store.load(SITE, [exposure("a", "new", 50), exposure("b", "new", 50)])
+    # Days of 24 hours from 48 hours before the exposure on: 2 to 26, 26 to 50, 50 to 74 ...
+    for hour in (1.9, 2, 3, 49.9, 50, 73.9, 98, 2 + 24 * 51, 2 + 24 * 52):
+        store.load(SITE, [event(visitor="a", hours=hour)])
+    asked = [
+        Column("d", "buy", Aggregate.DAYS, start_hours=-48),
+        Column("w", "buy", Aggregate.DAYS, start_hours=-48, end_hours=24),
+    ]
+    found = store.visitor_totals(ask(*asked, as_of=DAY_0 + 2000 * HOUR_US)).columns
+    assert sorted(found["d"]) == [0.0, float(0b10111 + 2**51)]
+    assert sorted(found["w"]) == [0.0, float(0b111)]
+
+
 # Each value of the property `p`, by how it is written in JSON; "missing" is not there at all.
 PROPERTIES = {
     "1": 1, "1.0": 1.0, "2": 2, "-1": -1, "true": True, "false": False, '"1"': "1", '"true"': "true", '"b"': "b",

@@ -73,7 +73,7 @@ class EventStore(Protocol):
         """Return one row per visitor with a planned exposure, in the variant of the first one.
 
         First means earliest time, then smallest variant key, among the exposures that `exposure_counts` counts. A visitor
-        without events has 0 in COUNT and SUM columns and NaN in FIRST_HOURS. In SUM an event without a value adds 0, and
+        without events has 0 in COUNT, SUM and DAYS columns and NaN in FIRST_HOURS. In SUM an event without a value adds 0, and
         so does a `value_property` that is no number. Windows are rounded to whole microseconds by `hours_to_us`.
         """
         ...

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from experiments.core.metrics import Aggregate, Column, Comparator, PropertyTest
+from experiments.core.metrics import MOST_DAYS, Aggregate, Column, Comparator, PropertyTest
 from tracking.core.days import local_date
 from tracking.core.events import ALIAS, EXPOSURE, Event
 from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.identity import Identities, Link, resolve
-from tracking.core.timestamps import HOUR_US, day_from_iso, day_number, hours_to_us
+from tracking.core.timestamps import DAY_US, HOUR_US, day_from_iso, day_number, hours_to_us
 from tracking.core.totals import DailyExposures, EventNameSummary, ExposureCounts, TotalsRequest, VisitorTotals
 
 
@@ -205,6 +205,8 @@ def _number(column: Column, events: list[Event], first: int) -> float:
         return float(len(counted))
     if column.aggregate is Aggregate.SUM:
         return sum(_amount(column, one) for one in counted)
+    if column.aggregate is Aggregate.DAYS:
+        return float(sum(1 << day for day in {(one.time - start) // DAY_US for one in counted} if day < MOST_DAYS))
     return min(((one.time - first) / HOUR_US for one in counted), default=float("nan"))
 
 

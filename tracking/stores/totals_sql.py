@@ -10,10 +10,10 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.core.metrics import Aggregate, Column, Comparator, PropertyTest
+from experiments.core.metrics import MOST_DAYS, Aggregate, Column, Comparator, PropertyTest
 from tracking.core.events import EXPOSURE
 from tracking.core.identity import Identities
-from tracking.core.timestamps import HOUR_US, hours_to_us
+from tracking.core.timestamps import DAY_US, HOUR_US, hours_to_us
 from tracking.core.totals import TotalsRequest, VisitorTotals
 from tracking.stores.duck import scalar, text
 from tracking.stores.snapshot import Snapshot
@@ -157,6 +157,13 @@ def _aggregate(column: Column, name: str, parameters: list[Any]) -> str:
         return f"fsum({amount}) FILTER ({_condition(column, parameters)}) AS {name}"
     if column.aggregate is Aggregate.COUNT:
         return f"count(*) FILTER ({_condition(column, parameters)}) AS {name}"
+    if column.aggregate is Aggregate.DAYS:
+        # The place is kept in range for all rows, also those that the condition leaves out.
+        day = f"(after - {hours_to_us(column.start_hours)}) // {DAY_US}"
+        place = f"least(greatest({day}, 0), {MOST_DAYS})"
+        return (
+            f"bit_or(1::BIGINT << {place}) FILTER ({_condition(column, parameters)} AND {day} < {MOST_DAYS}) AS {name}"
+        )
     return f"min(after) FILTER ({_condition(column, parameters)}) / {float(HOUR_US)} AS {name}"
 
 

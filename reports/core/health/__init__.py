@@ -9,6 +9,7 @@ from reports.core.health.flow import immature_visitors, silent_metrics, stale_ev
 from reports.core.health.macro_alarm import macro_alarm
 from reports.core.health.sample_ratio import sample_ratio
 from reports.core.health.split import unequal_split
+from reports.core.health.timing import carried_over, short_window, wearing_off
 
 HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     sample_ratio,
@@ -21,6 +22,9 @@ HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     silent_metrics,
     macro_alarm,
     unequal_split,
+    carried_over,
+    short_window,
+    wearing_off,
     immature_visitors,
 )
 

@@ -11,6 +11,7 @@ from experiments.core.plan import AnalysisPlan
 from reports.core.periods import PeriodCounts
 from reports.core.progress import Progress
 from reports.core.results import MetricResult
+from reports.core.timing import NOTHING, Timing
 from tracking.core.totals import ExposureCounts
 
 
@@ -43,6 +44,7 @@ class HealthContext:
     exposures: ExposureCounts
     metrics: tuple[MetricResult, ...]
     periods: tuple[PeriodCounts, ...] = ()
+    timing: Timing = NOTHING
 
     @property
     def visitors(self) -> tuple[int, ...]:

@@ -46,7 +46,8 @@ def test_columns_for__every_metric__asks_for_each_column_once() -> None:
         worlds.metric("cart"),
         worlds.metric("orders", kind="ratio", denominator_event="session"),
     )
-    assert [c.name for c in columns_for(plan)] == ["cart", "orders", "orders.denominator"]
+    names = ["cart", "orders", "orders.denominator", "cart.days", "orders.days"]
+    assert [c.name for c in columns_for(plan)] == names
 
 
 def test_analyse__visitors_still_inside_their_window__are_left_out_and_counted() -> None:
@@ -71,7 +72,7 @@ def test_immature_visitors__before_and_after_the_final_look__says_whether_they_s
 def test_analyse__retention__counts_only_visitors_whose_last_day_has_passed() -> None:
     metric = worlds.metric("back", kind="retention", window_hours=72, options={"from_day": 1, "to_day": 3})
     plan = worlds.plan(metric)
-    (column,) = columns_for(plan)
+    column = columns_for(plan)[0]
     assert (column.start_hours, column.end_hours) == (24.0, 72.0)
     when = [worlds.microseconds(worlds.at_day(d)) for d in (0, 7, 7.01, 0, 7)]
     people = worlds.totals(CONTROL_AND_TREATMENT, [0, 0, 0, 1, 1], {"back": [3, 0, 1, 1, 1]}, when)

@@ -1,0 +1,117 @@
+"""What time does: the effect by exposure week, and how long conversions take. For learning, never for deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports.sections import numbers
+from reports.sections.base import ReportInput, Section
+from reports.sections.metric_lines import effect_text, value_text
+
+DELAY_POINTS = (1, 4, 9, 14, 19)  # of twenty: a tenth, a quarter, half, three quarters, all of the window
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table: its heading and one cell per column."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a sentence on how to read it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    reading: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One metric; a table is None where the data say nothing of it."""
+
+    key: str
+    name: str
+    weeks: Table | None
+    delays: Table | None
+
+
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    blocks: tuple[Block, ...]
+    meaning: str
+
+
+def build(report: ReportInput) -> OverTime | None:
+    """Turn the document's `timing` into tables; None where there is nothing to show."""
+    timing = (report.document or {}).get("timing")
+    if report.document is None or not isinstance(timing, Mapping):
+        return None
+    known = {str(m["key"]): m for m in report.document["metrics"]}
+    zone = report.experiment.time_zone
+    blocks = tuple(
+        Block(
+            str(entry["key"]),
+            str(known[entry["key"]].get("name") or entry["key"]),
+            _weeks(entry["weeks"], known[entry["key"]], zone) if entry.get("weeks") else None,
+            _delays(entry["delays"]) if entry.get("delays") else None,
+        )
+        for entry in timing["metrics"]
+        if entry["key"] in known and (entry.get("weeks") or entry.get("delays"))
+    )
+    if not blocks:
+        return None
+    meaning = (
+        "Exploratory: many looks at parts of the visitors, each interval made for one look. With so many, one looks strange by "
+        "chance; the verdict rests on none of them."
+    )
+    return OverTime(blocks, meaning)
+
+
+def _weeks(weeks: Mapping[str, Any], metric: Mapping[str, Any], zone: str) -> Table:
+    variants = [str(v["variant"]) for v in weeks["weeks"][0]["values"]]
+    treatments = [str(c["variant"]) for c in weeks["weeks"][0]["comparisons"]]
+    rows = []
+    for week in weeks["weeks"]:
+        starts_at = numbers.parse_time(week["starts_at"])
+        assert starts_at is not None
+        values = [f"{value_text(metric, v['value'])} of {numbers.whole(v['visitors'])}" for v in week["values"]]
+        effects = [_effect(metric, c) for c in week["comparisons"]]
+        rows.append(Row(f"Week of {numbers.day(starts_at, zone)}", (*values, *effects)))
+    return Table((*variants, *(f"{t}, effect" for t in treatments)), tuple(rows), _same_effect(weeks["same_effect_p"]))
+
+
+def _effect(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    if "not_computable" in comparison:
+        return numbers.UNKNOWN
+    ends = numbers.interval(comparison["ci_low"], comparison["ci_high"], lambda end: effect_text(metric, end))
+    return f"{effect_text(metric, comparison['effect'])} ({ends})"
+
+
+def _same_effect(p_values: Mapping[str, float | None]) -> str:
+    told = [f"{variant}: p = {numbers.p_value(p)}" for variant, p in p_values.items() if p is not None]
+    return f"Test of one effect in all weeks: {', '.join(told)}." if told else "Too little for a test of one effect."
+
+
+def _delays(delays: Mapping[str, Any]) -> Table:
+    curves: Sequence[Mapping[str, Any]] = delays["curves"]
+    rows = tuple(
+        Row(f"within {numbers.amount(delays['hours'][k])} h", tuple(numbers.share(c["shares"][k]) for c in curves))
+        for k in DELAY_POINTS
+    )
+    checks = [
+        f"{c['variant']} is at {numbers.lift(c['half_window_lift'])} by half of the window and at "
+        f"{numbers.lift(c['full_window_lift'])} by its end (the same lift: p = {numbers.p_value(c['p_value'])})"
+        for c in delays["checks"]
+    ]
+    reading = f"{'; '.join(checks)}." if checks else "Too few conversions to compare the lift at half of the window."
+    return Table(
+        tuple(str(c["variant"]) for c in curves), rows, f"Visitors followed to the end of the window. {reading}"
+    )
+
+
+OVER_TIME = Section(key="over-time", title="Over time", template="reports/sections/over_time.html", build=build)
