@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from experiments.core.metric_kinds import METRIC_KINDS
@@ -93,4 +93,4 @@ def _all_variants(plan: AnalysisPlan, totals: VisitorTotals) -> VisitorTotals:
     missing = tuple(v.key for v in plan.variants if v.key not in totals.variants)
     if not missing:
         return totals
-    return VisitorTotals((*totals.variants, *missing), totals.variant, totals.first_exposure, totals.columns)
+    return replace(totals, variants=(*totals.variants, *missing))

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from experiments.core.plan import AnalysisPlan
 from experiments.core.refusal import Refused
 from reports.core.inputs import Inputs
-from tracking.core.totals import DailyExposures, ExposureCounts, VisitorTotals
+from tracking.core.totals import DailyExposures, ExposureCounts, TraitValues, VisitorTotals
 
 FORMAT = "inkling-bundle"
 BUNDLE_SCHEMA = 1
@@ -114,7 +114,14 @@ def _seal(document: Mapping[str, Any]) -> str:
 def _totals_document(totals: VisitorTotals) -> dict[str, Any]:
     names = sorted(totals.columns)
     # The order of rows could tell who came how; sorted, a bundle of the same inputs is also the same file.
-    keys: list[NDArray[Any]] = [*(totals.columns[name] for name in names), totals.first_exposure, totals.variant]
+    seen = [] if totals.seen_before is None else [totals.seen_before]
+    known = [*(totals.traits[name].codes for name in sorted(totals.traits)), *seen]
+    keys: list[NDArray[Any]] = [
+        *known,
+        *(totals.columns[name] for name in names),
+        totals.first_exposure,
+        totals.variant,
+    ]
     order = np.lexsort(keys)
     return {
         "variants": list(totals.variants),
@@ -122,6 +129,11 @@ def _totals_document(totals: VisitorTotals) -> dict[str, Any]:
         "variant": _packed(totals.variant[order], "<i1"),
         "first_exposure": _packed(totals.first_exposure[order], "<i8"),
         "columns": {name: _packed(totals.columns[name][order], "<f8") for name in names},
+        "traits": {
+            name: {"labels": list(trait.labels), "codes": _packed(trait.codes[order], "<i4")}
+            for name, trait in sorted(totals.traits.items())
+        },
+        "seen_before": None if totals.seen_before is None else _packed(totals.seen_before[order], "<i1"),
     }
 
 
@@ -141,6 +153,15 @@ def _totals(document: Mapping[str, Any]) -> VisitorTotals:
             name: _unpacked(packed, "<f8", rows).astype(np.float64)
             for name, packed in _object(document["columns"]).items()
         },
+        traits={
+            name: TraitValues(
+                tuple(str(label) for label in trait["labels"]), _unpacked(trait["codes"], "<i4", rows).astype(np.int32)
+            )
+            for name, trait in _object(document["traits"]).items()
+        },
+        seen_before=None
+        if document["seen_before"] is None
+        else _unpacked(document["seen_before"], "<i1", rows).astype(np.bool_),
     )
 
 

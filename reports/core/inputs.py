@@ -48,10 +48,14 @@ def fingerprint(totals: VisitorTotals, exposures: ExposureCounts) -> str:
         number = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
         words = _mixed(words) ^ number.astype(np.uint64)
     rows = int(np.sum(_mixed(words), dtype=np.uint64))
+    for name in sorted(totals.traits):
+        words = _mixed(words) ^ _bits(totals.traits[name].codes + 1)
+    if totals.seen_before is not None:
+        words = _mixed(words) ^ _bits(totals.seen_before)
     counts = {**asdict(exposures), "visitors": dict(exposures.visitors), "unknown": dict(exposures.unknown_variants)}
-    text = json.dumps(
-        [list(totals.variants), sorted(totals.columns), len(totals.variant), rows, counts], sort_keys=True, default=list
-    )
+    labels = {name: list(trait.labels) for name, trait in totals.traits.items()}
+    names = [list(totals.variants), sorted(totals.columns), labels, totals.seen_before is not None]
+    text = json.dumps([*names, len(totals.variant), rows, counts], sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.event_times import STEPS, EventTimes, event_steps, steps_of
 from reports.core.measure import MICROSECONDS_PER_HOUR, Measured, first_matured_look, measure
-from reports.core.periods import period_of, side_by_side, within
+from reports.core.periods import period_of, side_by_side
 from reports.core.progress import FIRST_LOOK_DAYS, Progress, microseconds
 from reports.core.statistics import summarise
 from tracking.core.totals import VisitorTotals
@@ -28,7 +28,7 @@ def measured(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, 
     if not plan.has_changing_weights:
         return way(plan, planned, totals, progress)
     period = period_of(plan, totals.first_exposure)
-    parts = [way(plan, planned, within(totals, period == index), progress) for index in range(len(plan.periods))]
+    parts = [way(plan, planned, totals.of(period == index), progress) for index in range(len(plan.periods))]
     return side_by_side(plan, parts)
 
 

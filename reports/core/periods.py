@@ -62,16 +62,6 @@ def counts_by_period(plan: AnalysisPlan, totals: VisitorTotals) -> tuple[PeriodC
     return tuple(found)
 
 
-def within(totals: VisitorTotals, rows: NDArray[np.bool_]) -> VisitorTotals:
-    """Return the totals of some of the visitors. Shapes: `rows` (visitors,)."""
-    return VisitorTotals(
-        totals.variants,
-        totals.variant[rows],
-        totals.first_exposure[rows],
-        {name: values[rows] for name, values in totals.columns.items()},
-    )
-
-
 def side_by_side(plan: AnalysisPlan, parts: Sequence[Measured]) -> Measured:
     """Put what was measured in each period side by side, look by look, without adding it up."""
     days = max((part.days for part in parts), key=len)

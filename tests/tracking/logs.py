@@ -41,7 +41,7 @@ def alias(visitor: str, other: str, hours: float = 0.0, **fields: Any) -> Event:
 
 
 def rows(totals: VisitorTotals) -> list[tuple[Any, ...]]:
-    """Return the totals as comparable rows (variant, first exposure, columns...), sorted; NaN reads None."""
+    """Return the totals as comparable rows (variant, first exposure, columns, traits, seen before), sorted; none reads None."""
     names = sorted(totals.columns)
     numbers = [totals.columns[name] for name in names]
     found = [
@@ -49,6 +49,8 @@ def rows(totals: VisitorTotals) -> list[tuple[Any, ...]]:
             totals.variants[totals.variant[i]],
             int(totals.first_exposure[i]),
             *(None if np.isnan(column[i]) else float(column[i]) for column in numbers),
+            *(None if t.codes[i] < 0 else t.labels[t.codes[i]] for _, t in sorted(totals.traits.items())),
+            *(() if totals.seen_before is None else (bool(totals.seen_before[i]),)),
         )
         for i in range(len(totals.variant))
     ]

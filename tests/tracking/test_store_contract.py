@@ -345,6 +345,52 @@ def test_visitor_totals__nobody_exposed__has_empty_arrays(store: EventStore) -> 
     assert len(totals.variant) == len(totals.first_exposure) == len(totals.columns["n"]) == 0
     assert totals.variant.dtype == np.int8
     assert totals.columns["n"].dtype == np.float64
+    empty = store.visitor_totals(ask(traits=("device",), lookback_hours=1.0))
+    assert empty.traits["device"].labels == () and empty.seen_before is not None and len(empty.seen_before) == 0
+
+
+def test_visitor_totals__traits__are_the_latest_text_up_to_the_first_exposure(store: EventStore) -> None:
+    store.load(
+        SITE,
+        [
+            event(visitor="a", hours=1, context={"device": "phone", "source": "mail"}),
+            exposure("a", "new", 5, context={"device": "desktop"}),
+            event(visitor="a", hours=6, context={"device": "tablet"}),
+            exposure("b", "new", 5, context={"device": 7, "source": ""}),
+            event(visitor="b", hours=-60, context={"device": "too long ago"}),
+        ],
+    )
+    found = store.visitor_totals(ask(traits=("device", "source"), lookback_hours=48.0))
+    assert rows(found) == [
+        ("new", DAY_0 + 5 * HOUR_US, "desktop", "mail", True),
+        ("new", DAY_0 + 5 * HOUR_US, None, None, False),
+    ]
+    assert found.traits["device"].labels == ("desktop",)
+
+
+def test_visitor_totals__traits_at_one_time__are_the_largest_text(store: EventStore) -> None:
+    store.load(
+        SITE, [exposure("a", "new", 5, context={"device": "a"}), event(visitor="a", hours=5, context={"device": "b"})]
+    )
+    assert rows(store.visitor_totals(ask(traits=("device",), lookback_hours=1.0)))[0][2:] == ("b", False)
+
+
+def test_visitor_totals__seen_before__takes_the_lookback_in_and_leaves_aliases_and_the_moment_itself_out(
+    store: EventStore,
+) -> None:
+    store.load(
+        SITE,
+        [
+            *(exposure(who, "new", 48) for who in "abcd"),
+            event(visitor="a", hours=24),
+            event(visitor="b", time=DAY_0 + 24 * HOUR_US - 1),
+            event(visitor="c", hours=48),
+            alias("d", "e", 30),
+        ],
+    )
+    found = store.visitor_totals(ask(lookback_hours=24.0))
+    assert found.seen_before is not None and found.seen_before.sum() == 1
+    assert store.visitor_totals(ask()).seen_before is None
 
 
 # --- names, erasure, retention ------------------------------------------------------------------------------------------

@@ -31,13 +31,19 @@ jsons = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), amounts, st.sampled_from(["1", "true", "x", "", "\0", "日"]),
     st.lists(st.integers(0, 2), max_size=2), st.dictionaries(st.sampled_from(["p"]), st.integers(0, 2), max_size=1),
 )  # fmt: skip
+contexts = st.dictionaries(st.sampled_from(["device", "a/b~0", "\0"]), jsons, max_size=2)
 properties = st.dictionaries(st.sampled_from(["p", "q", "a/b~0", "*", "0", "$"]), jsons, max_size=3)
 events = st.one_of(
     st.builds(
-        lambda name, who, at, value, props: event(name, who, at, value=value, properties=props),
-        st.sampled_from(["buy", "view"]), visitors, hours, st.none() | amounts, properties,
+        lambda name, who, at, value, props, context: event(
+            name, who, at, value=value, properties=props, context=context
+        ),
+        st.sampled_from(["buy", "view"]), visitors, hours, st.none() | amounts, properties, contexts,
     ),
-    st.builds(exposure, visitors, st.sampled_from(["control", "new", "newer", "typo"]), hours),
+    st.builds(
+        lambda who, variant, at, context: exposure(who, variant, at, context=context),
+        visitors, st.sampled_from(["control", "new", "newer", "typo"]), hours, contexts,
+    ),
     st.builds(lambda who, at: exposure(who, "new", at, experiment="another"), visitors, hours),
     st.builds(
         lambda pair, at: alias(pair[0], pair[1], at),
@@ -76,6 +82,8 @@ def requests(draw: st.DrawFn) -> TotalsRequest:
             Column(f"m{n}", name, kind, tuple(where), prop, start, end)
             for n, (name, kind, where, prop, (start, end)) in enumerate(parts)
         ),
+        traits=draw(st.sampled_from([(), ("device",), ("a/b~0", "device", "\0")])),
+        lookback_hours=draw(st.sampled_from([0.0, 1.0, 24.0, 672.0])),
     )
 
 

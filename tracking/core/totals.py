@@ -15,8 +15,9 @@ from experiments.core.metrics import Column
 class TotalsRequest:
     """Which visitors and which numbers an analysis wants.
 
+    `traits` are keys of the events' context, such as `device`, wanted as they stood at the first exposure.
     Units: times are microseconds since 1970 UTC. Exposures count with `since` <= time < `until`; events count up to and
-    including `as_of`.
+    including `as_of`. `lookback_hours` is how far before the first exposure traits and earlier visits are looked for.
     """
 
     site: str
@@ -27,6 +28,20 @@ class TotalsRequest:
     until: int | None = None
     time_zone: str = "UTC"
     columns: tuple[Column, ...] = ()
+    traits: tuple[str, ...] = ()
+    lookback_hours: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TraitValues:
+    """One trait of every visitor. Shapes: `codes` (visitors,), indexes of `labels`, -1 for visitors without one."""
+
+    labels: tuple[str, ...]
+    codes: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        if len(self.codes) and not -1 <= self.codes.min() <= self.codes.max() < len(self.labels):
+            raise ValueError(f"A code of a trait lies outside its {len(self.labels)} labels.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +78,35 @@ class VisitorTotals:
     """One array row per exposed visitor.
 
     Shapes: every array is (visitors,), rows in no promised order. `variant` indexes `variants`. Units: `first_exposure` in
-    microseconds since 1970 UTC; columns as their `Aggregate` says.
+    microseconds since 1970 UTC; columns as their `Aggregate` says. `seen_before` says who had an event before the first
+    exposure; None when no one asked.
     """
 
     variants: tuple[str, ...]
     variant: NDArray[np.int8]
     first_exposure: NDArray[np.int64]
     columns: Mapping[str, NDArray[np.float64]]
+    traits: Mapping[str, TraitValues] = field(default_factory=dict)
+    seen_before: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.variant)
-        if len(self.first_exposure) != rows or any(len(c) != rows for c in self.columns.values()):
+        lengths = [len(self.first_exposure), *map(len, self.columns.values())]
+        lengths += [len(trait.codes) for trait in self.traits.values()]
+        lengths += [] if self.seen_before is None else [len(self.seen_before)]
+        if any(length != rows for length in lengths):
             raise ValueError("Every array of VisitorTotals has one entry per visitor.")
+
+    def of(self, rows: NDArray[np.bool_]) -> VisitorTotals:
+        """Return the totals of some of the visitors. Shapes: `rows` (visitors,)."""
+        return VisitorTotals(
+            self.variants,
+            self.variant[rows],
+            self.first_exposure[rows],
+            {name: values[rows] for name, values in self.columns.items()},
+            {name: TraitValues(t.labels, t.codes[rows]) for name, t in self.traits.items()},
+            None if self.seen_before is None else self.seen_before[rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,11 @@ class EventStore(Protocol):
         First means earliest time, then smallest variant key, among the exposures that `exposure_counts` counts. A visitor
         without events has 0 in COUNT, SUM and DAYS columns and NaN in FIRST_HOURS. In SUM an event without a value adds 0, and
         so does a `value_property` that is no number. Windows are rounded to whole microseconds by `hours_to_us`.
+
+        A trait is the text under its key in the context of the visitor's latest event that has one, from `lookback_hours` before
+        the first exposure up to and including it; of several at one time the largest text. What is no text, or empty, is none.
+        Labels are sorted and each is used. `seen_before` says who had an event other than `$alias` in that time, the first
+        exposure's own moment excepted; it is None without a lookback.
         """
         ...
 

@@ -16,7 +16,14 @@ from tracking.core.events import ALIAS, EXPOSURE, Event
 from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.identity import Identities, Link, resolve
 from tracking.core.timestamps import DAY_US, HOUR_US, day_from_iso, day_number, hours_to_us
-from tracking.core.totals import DailyExposures, EventNameSummary, ExposureCounts, TotalsRequest, VisitorTotals
+from tracking.core.totals import (
+    DailyExposures,
+    EventNameSummary,
+    ExposureCounts,
+    TotalsRequest,
+    TraitValues,
+    VisitorTotals,
+)
 
 
 class MemoryStore:
@@ -95,6 +102,19 @@ class MemoryStore:
                 )
                 for column in request.columns
             },
+            traits={
+                key: _coded([_trait(key, events[who], first, request) for who, (first, _) in firsts.items()])
+                for key in request.traits
+            },
+            seen_before=np.array(
+                [
+                    any(one.time < first for one in _earlier(events[who], first, request))
+                    for who, (first, _) in firsts.items()
+                ],
+                dtype=np.bool_,
+            )
+            if request.lookback_hours
+            else None,
         )
 
     def visitor_history(self, request: HistoryRequest) -> VisitorHistory:
@@ -208,6 +228,22 @@ def _number(column: Column, events: list[Event], first: int) -> float:
     if column.aggregate is Aggregate.DAYS:
         return float(sum(1 << day for day in {(one.time - start) // DAY_US for one in counted} if day < MOST_DAYS))
     return min(((one.time - first) / HOUR_US for one in counted), default=float("nan"))
+
+
+def _earlier(events: list[Event], first: int, request: TotalsRequest) -> list[Event]:
+    begin = first - hours_to_us(request.lookback_hours)
+    return [one for one in events if begin <= one.time <= first and one.name != ALIAS]
+
+
+def _trait(key: str, events: list[Event], first: int, request: TotalsRequest) -> str:
+    texts = ((one.time, one.context.get(key)) for one in _earlier(events, first, request))
+    return max(((time, value) for time, value in texts if isinstance(value, str) and value), default=(0, ""))[1]
+
+
+def _coded(values: list[str]) -> TraitValues:
+    labels = tuple(sorted({value for value in values if value}))
+    place = {label: code for code, label in enumerate(labels)}
+    return TraitValues(labels, np.array([place.get(value, -1) for value in values], dtype=np.int32))
 
 
 def _amount(column: Column, event: Event) -> float:

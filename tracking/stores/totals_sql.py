@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.core.metrics import MOST_DAYS, Aggregate, Column, Comparator, PropertyTest
-from tracking.core.events import EXPOSURE
+from tracking.core.events import ALIAS, EXPOSURE
 from tracking.core.identity import Identities
 from tracking.core.timestamps import DAY_US, HOUR_US, hours_to_us
-from tracking.core.totals import TotalsRequest, VisitorTotals
+from tracking.core.totals import TotalsRequest, TraitValues, VisitorTotals
 from tracking.stores.duck import scalar, text
 from tracking.stores.snapshot import Snapshot
 
@@ -103,6 +103,8 @@ def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
         as_of=request.as_of,
         events=lambda from_time, to_time: exposed.events(from_time=from_time, to_time=to_time),
     )
+    if request.traits or request.lookback_hours:
+        query = f"SELECT m.*, b.* EXCLUDE (key) FROM ({query}) m LEFT JOIN {_before(exposed)} b ON b.key = m.key"
     rows: dict[str, NDArray[Any]] = snapshot.db.execute(query, parameters).fetchnumpy()
     return VisitorTotals(
         variants=request.variants,
@@ -112,7 +114,42 @@ def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
             column.name: np.asarray(rows[f"c{number}"], dtype=np.float64)
             for number, column in enumerate(request.columns)
         },
+        traits={key: _coded(rows[f"trait{number}"]) for number, key in enumerate(request.traits)},
+        seen_before=np.ma.filled(rows["seen_before"], False).astype(np.bool_) if request.lookback_hours else None,
     )
+
+
+def _before(exposed: Exposed) -> str:
+    """Return the SELECT of what was known of each visitor at the first exposure: `seen_before`, and the traits by number."""
+    request = exposed.request
+    reach = hours_to_us(request.lookback_hours)
+    first, last = exposed.snapshot.db.execute("SELECT min(first), max(first) FROM exposed").fetchone() or (None, None)
+    begin, end = (0, 0) if first is None else (max(first - reach, 0), last)
+    texts = [f"json_extract(context, {text(_pointer(key))})" for key in request.traits]
+    found = [
+        f"arg_max(trait{n}, (time, trait{n})) FILTER (trait{n} <> '') AS trait{n}" for n in range(len(request.traits))
+    ]
+    traits = [
+        f"CASE WHEN json_type({value}) = 'VARCHAR' THEN json_extract_string({value}, '$') ELSE '' END AS trait{n}"
+        for n, value in enumerate(texts)
+    ]
+    return f"""(
+        SELECT key, {", ".join([*found, "bool_or(time < first) AS seen_before"])}
+        FROM (
+            SELECT {", ".join(["e.key", "e.time", "x.first", *traits])}
+            FROM {exposed.events(from_time=begin, to_time=end)} e JOIN exposed x ON e.key = x.key
+            WHERE e.name <> {text(ALIAS)} AND e.time BETWEEN x.first - {reach} AND x.first
+        ) GROUP BY key
+    )"""
+
+
+def _coded(values: NDArray[Any]) -> TraitValues:
+    texts = np.ma.filled(values, "").astype(object)
+    labels, codes = (
+        np.unique(texts.astype(str), return_inverse=True) if len(texts) else (np.empty(0, str), np.empty(0, int))
+    )
+    has_none = bool(len(labels)) and labels[0] == ""
+    return TraitValues(tuple(str(label) for label in labels[has_none:]), (codes - has_none).astype(np.int32))
 
 
 def columns_query(
@@ -123,7 +160,7 @@ def columns_query(
     `events` gives the keyed events between two times, both included; `exposed` has key, first and packed.
     """
     if not columns:
-        return "SELECT packed FROM exposed WHERE packed IS NOT NULL", []
+        return "SELECT key, packed FROM exposed WHERE packed IS NOT NULL", []
     parameters: list[Any] = []
     inner = [_aggregate(column, f"c{number}", parameters) for number, column in enumerate(columns)]
     outer = [f"coalesce(t.c{number}, {_empty(column)})::DOUBLE AS c{number}" for number, column in enumerate(columns)]
@@ -132,7 +169,7 @@ def columns_query(
     from_time = 0 if first is None else max(first + earliest, 0)
     names = ", ".join(sorted({text(column.event) for column in columns}))
     query = f"""
-        SELECT x.packed, {", ".join(outer)}
+        SELECT x.key, x.packed, {", ".join(outer)}
         FROM exposed x LEFT JOIN (
             SELECT key, {", ".join(inner)}
             FROM (

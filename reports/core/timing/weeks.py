@@ -15,7 +15,6 @@ from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.measuring import measured
 from reports.core.methods import compare
 from reports.core.methods.base import Comparison, NotComputable, critical_value
-from reports.core.periods import within
 from reports.core.progress import Progress, microseconds, moment
 from reports.core.statistics import ONE_LOOK_ONLY, Statistic
 from tracking.core.totals import VisitorTotals
@@ -62,7 +61,7 @@ def weeks_of(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, 
     # One look at what is known at the latest look, whichever look that is.
     at_once = replace(progress, is_single_look=True, as_of=progress.cut_at)
     weeks = tuple(
-        _week(plan, planned, within(totals, week == number), at_once, moment(start + number * WEEK_US))
+        _week(plan, planned, totals.of(week == number), at_once, moment(start + number * WEEK_US))
         for number in range(count)
     )
     return Weeks(weeks, {v.key: same_effect_p([w.comparisons[v.key] for w in weeks]) for v in plan.treatments})
