@@ -255,7 +255,7 @@ EXPOSURES = _object(
 )
 
 _WEEK_COMPARED = _object(
-    {"variant": TEXT, "effect": NUMBER, "ci_low": NULLABLE_NUMBER, "ci_high": NULLABLE_NUMBER, "alpha": SHARE}
+    {"variant": TEXT, "effect": NULLABLE_NUMBER, "ci_low": NULLABLE_NUMBER, "ci_high": NULLABLE_NUMBER, "alpha": SHARE}
 )
 WEEKS = _object(
     {

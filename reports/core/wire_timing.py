@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from reports.core.methods.base import Comparison, NotComputable
+from reports.core.methods.base import NotComputable
 from reports.core.statistics import Statistic
 from reports.core.timing import Before, Delays, MetricTiming, Novelty, Timing, Weeks
+from reports.core.timing.weeks import WeekEffect
 
 LABEL = "exploratory, not a decision basis"
 
@@ -36,7 +37,7 @@ def _weeks(weeks: Weeks) -> dict[str, Any]:
             {
                 "starts_at": week.starts_at.isoformat(),
                 "values": [_value(variant, statistic) for variant, statistic in week.values.items()],
-                "comparisons": [_comparison(variant, found) for variant, found in week.comparisons.items()],
+                "comparisons": [_effect(variant, found, weeks.alpha) for variant, found in week.effects.items()],
             }
             for week in weeks.weeks
         ],
@@ -48,15 +49,15 @@ def _value(variant: str, statistic: Statistic) -> dict[str, Any]:
     return {"variant": variant, "visitors": statistic.visitors, "value": _number(statistic.value)}
 
 
-def _comparison(variant: str, found: Comparison | NotComputable) -> dict[str, Any]:
+def _effect(variant: str, found: WeekEffect | NotComputable, alpha: float) -> dict[str, Any]:
     if isinstance(found, NotComputable):
         return {"variant": variant, "not_computable": {"code": found.blocker.value, "detail": found.detail}}
     return {
         "variant": variant,
-        "effect": found.effect,
+        "effect": _number(found.effect),
         "ci_low": _number(found.interval.low),
         "ci_high": _number(found.interval.high),
-        "alpha": found.alpha,
+        "alpha": alpha,
     }
 
 

@@ -58,52 +58,65 @@ def novelty_of(
     if days is None or planned.role not in (Role.PRIMARY, Role.PROXY) or plan.has_changing_weights:
         return ()
     rows = totals.first_exposure + DAYS_AFTER * DAY_US <= microseconds(progress.cut_at)
-    active = (days[rows, None] >> np.arange(DAYS_BEFORE, DAYS_BEFORE + DAYS_AFTER)) & 1
-    variant = totals.variant[rows]
-    control = active[variant == totals.variants.index(plan.control.key)]
+    seen = {}
+    for index, variant in enumerate(totals.variants):
+        mine = days[rows & (totals.variant == index)] >> DAYS_BEFORE
+        # Most visitors did nothing on any day; they count, and need no row.
+        mine, visitors = mine[mine != 0], len(mine)
+        seen[variant] = DailyActivity(((mine[:, None] >> np.arange(DAYS_AFTER)) & 1).astype(np.float64), visitors)
+    control = seen[plan.control.key]
     found = []
     for treatment in plan.treatments:
-        mine = active[variant == totals.variants.index(treatment.key)]
-        trend = daily_trend(mine, control)
+        trend = daily_trend(seen[treatment.key], control)
         if trend is not None:
-            found.append(Novelty(treatment.key, len(mine) + len(control), *trend))
+            found.append(Novelty(treatment.key, seen[treatment.key].visitors + control.visitors, *trend))
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DailyActivity:
+    """Who did it on which day. Shapes: `active` (visitors who did it at all, days), 1 for a day on which they did."""
+
+    active: FloatArray
+    visitors: int
+
+    @property
+    def share(self) -> FloatArray:
+        """The share of the visitors on each day. Shapes: (days,)."""
+        return np.asarray(self.active.sum(axis=0) / max(self.visitors, 1))
+
+    def log_covariance(self, days: NDArray[np.int64]) -> FloatArray:
+        """Return the covariance of the logarithms of the shares of some days. Shapes: (days, days)."""
+        share, active = self.share[days], self.active[:, days]
+        together, apart = (active.T @ active) / self.visitors, np.outer(share, share)
+        return np.asarray((together - apart) / apart / self.visitors, dtype=np.float64)
+
+
 def daily_trend(
-    treatment: NDArray[np.int64], control: NDArray[np.int64]
+    treatment: DailyActivity, control: DailyActivity
 ) -> tuple[tuple[float | None, ...], float, float, float] | None:
     """Return the lifts by day, their weighted mean and slope on the log scale, and the slope's standard error.
 
     Weighted least squares on the logarithms of the daily ratios; a visitor's days hang together, so the variance of the
-    slope comes from their covariance.
+    slope comes from their covariance. None with fewer than four days on which ten visitors of each variant did it.
 
-    Shapes: both (visitors, days), 1 for a visitor who did it on that day. Source: weighted least squares with a sandwich
-    variance, clustered by visitor (Liang & Zeger 1986, Biometrika 73:13-22).
+    Source: weighted least squares with a sandwich variance, clustered by visitor (Liang & Zeger 1986, Biometrika 73:13-22).
     Checked against: statsmodels GEE (Poisson, independence) with robust errors.
     """
-    counts = np.array([treatment.sum(axis=0), control.sum(axis=0)])
-    kept = np.flatnonzero(counts.min(axis=0) >= LEAST_ACTIVE) if len(treatment) and len(control) else np.array([], int)
+    counts = np.array([treatment.active.sum(axis=0), control.active.sum(axis=0)])
+    kept = np.flatnonzero(counts.min(axis=0) >= LEAST_ACTIVE)
     if len(kept) < LEAST_DAYS:
         return None
-    logs = np.log(counts[0, kept] / len(treatment)) - np.log(counts[1, kept] / len(control))
-    covariance = _log_covariance(treatment[:, kept]) + _log_covariance(control[:, kept])
+    logs = np.log(treatment.share[kept]) - np.log(control.share[kept])
+    covariance = treatment.log_covariance(kept) + control.log_covariance(kept)
     if not np.all(np.diag(covariance) > 0):
         return None
     weights = 1 / np.diag(covariance)
     weights /= weights.sum()
     gap = kept - weights @ kept
     row = weights * gap / (weights @ gap**2)
-    lifts: list[float | None] = [None] * treatment.shape[1]
+    lifts: list[float | None] = [None] * treatment.active.shape[1]
     for day, value in zip(kept, logs, strict=True):
         lifts[int(day)] = math.expm1(float(value))
     error = math.sqrt(float(row @ covariance @ row))
     return tuple(lifts), float(weights @ logs), float(row @ logs), error
-
-
-def _log_covariance(active: NDArray[np.int64]) -> FloatArray:
-    """Return the covariance of the logarithms of the daily shares. Shapes: (visitors, days) to (days, days)."""
-    n = len(active)
-    share = active.mean(axis=0)
-    together = (active.T @ active) / n
-    return np.asarray((together - np.outer(share, share)) / np.outer(share, share) / n, dtype=np.float64)

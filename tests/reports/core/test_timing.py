@@ -12,12 +12,12 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 from experiments.core.metrics import Aggregate, Role
 from reports.core.analyse import Analysis, analyse, columns_for
-from reports.core.methods.base import Comparison, Interval, NotComputable
+from reports.core.methods.base import Comparison, Interval
 from reports.core.methods.score import ScoreMethod
 from reports.core.statistics import Proportion
 from reports.core.timing.delays import POINTS, delay_check
-from reports.core.timing.novelty import daily_trend
-from reports.core.timing.weeks import same_effect_p
+from reports.core.timing.novelty import DailyActivity, daily_trend
+from reports.core.timing.weeks import WeekEffect, same_effect_p
 from tests.reports.core import worlds
 from tracking.core.totals import VisitorTotals
 
@@ -28,18 +28,18 @@ DAY_ZERO = 1 << 28  # the bit of the first day after the exposure
 def _active(rng: np.random.Generator, n: int, shares: np.ndarray) -> np.ndarray:
     """Visitors who differ in how active they are, so that the days of one visitor hang together."""
     eager = rng.gamma(2.0, 0.5, n)
-    return (rng.random((n, len(shares))) < np.minimum(eager[:, None] * shares, 1)).astype(np.int64)
+    return (rng.random((n, len(shares))) < np.minimum(eager[:, None] * shares, 1)).astype(np.float64)
 
 
 def _bits(active: np.ndarray) -> np.ndarray:
-    return (active * (DAY_ZERO << np.arange(active.shape[1]))).sum(axis=1).astype(float)
+    return (active * (DAY_ZERO << np.arange(active.shape[1]))).sum(axis=1)
 
 
 def test_daily_trend__days_of_visitors_that_hang_together__has_slope_and_error_of_gee() -> None:
     rng = np.random.default_rng(3)
     base = 0.2 * 0.85 ** np.arange(7)
     t, c = _active(rng, 4000, base * 1.4 * 0.95 ** np.arange(7)), _active(rng, 4000, base)
-    found = daily_trend(t, c)
+    found = daily_trend(DailyActivity(t, len(t)), DailyActivity(c, len(c)))
     assert found is not None
     _, _, slope, error = found
     y = np.concatenate([t, c]).ravel()
@@ -56,7 +56,9 @@ def test_daily_trend__constant_lift_on_a_rate_that_falls__is_called_a_trend_no_m
     rng, base, tries = np.random.default_rng(7), 0.3 * 0.7 ** np.arange(7), 300
     found = []
     for _ in range(tries):
-        trend = daily_trend(_active(rng, 800, base * 1.3), _active(rng, 800, base))
+        # Visitors without a single day need no row.
+        arms = (_active(rng, 800, shares) for shares in (base * 1.3, base))
+        trend = daily_trend(*(DailyActivity(active[active.any(axis=1)], 800) for active in arms))
         assert trend is not None
         found.append(trend[2] / trend[3])
     low, high = stats.binom.ppf([0.0005, 0.9995], tries, 0.05)
@@ -64,10 +66,9 @@ def test_daily_trend__constant_lift_on_a_rate_that_falls__is_called_a_trend_no_m
 
 
 def test_daily_trend__hardly_any_event__says_nothing() -> None:
-    few = np.zeros((500, 7), dtype=np.int64)
-    few[:9] = 1
+    few, nobody = DailyActivity(np.ones((9, 7)), 500), DailyActivity(np.ones((0, 7)), 0)
     assert daily_trend(few, few) is None
-    assert daily_trend(few[:0], few) is None
+    assert daily_trend(nobody, few) is None
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -75,20 +76,12 @@ def test_same_effect__independent_weeks__is_cochrans_q(seed: int) -> None:
     rng = np.random.default_rng(seed)
     effects, errors = rng.normal(0, 1, 5), rng.uniform(0.5, 2, 5)
     made = [
-        Comparison(
-            "score",
-            0.05,
-            float(e),
-            Interval(float(e - 1.959964 * s), float(e + 1.959964 * s)),
-            NotComputable("baseline_is_zero", ""),  # type: ignore[arg-type]
-            0.0,
-            1.0,
-        )
+        WeekEffect(float(e), Interval(float(e - 1.959964 * s), float(e + 1.959964 * s)))
         for e, s in zip(effects, errors, strict=True)
     ]
     oracle = combine_effects(effects, errors**2).test_homogeneity()
-    assert same_effect_p(made) == pytest.approx(oracle.pvalue, rel=1e-5)
-    assert same_effect_p(made[:1]) is None
+    assert same_effect_p(made, alpha=0.05) == pytest.approx(oracle.pvalue, rel=1e-5)
+    assert same_effect_p(made[:1], alpha=0.05) is None
 
 
 def _converted(rng: np.random.Generator, n: int, share: float, lag: float, window: float = 24.0) -> np.ndarray:
@@ -159,7 +152,11 @@ def test_weeks__each_week__is_the_comparison_of_its_own_matured_visitors() -> No
             for mine in (rows & (people.variant == 0), rows & (people.variant == 1))
         ]
         assert [week.values[name] for name in NAMES] == arms
-        assert week.comparisons["treatment"] == ScoreMethod().compare(arms[1], arms[0], alpha=0.05)
+        expected, got = ScoreMethod().compare(arms[1], arms[0], alpha=0.05), week.effects["treatment"]
+        assert isinstance(got, WeekEffect) and isinstance(expected, Comparison)
+        assert (got.effect, got.interval.low, got.interval.high) == pytest.approx(
+            (expected.effect, expected.interval.low, expected.interval.high), abs=1e-9
+        )
 
 
 def test_weeks__before_the_first_look_and_in_the_first_week__are_not_shown() -> None:
