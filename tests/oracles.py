@@ -36,7 +36,7 @@ from reports.core.methods.newcombe import newcombe_interval
 from reports.core.methods.score import difference_limits, ratio_limits, z_difference
 from reports.core.methods.welch import WelchMethod
 from reports.core.multiplicity import benjamini_hochberg, holm
-from reports.core.sequential.bounds import efficacy_bounds
+from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.confidence import (
     confidence_sequence,
     pooled_standard_error,
@@ -44,7 +44,7 @@ from reports.core.sequential.confidence import (
 )
 from reports.core.sequential.design import default_design, design, look_days
 from reports.core.sequential.eprocess import log_dirichlet_multinomial_e
-from reports.core.sequential.inference import alphas_when_traffic_differs, sequential_p, stagewise
+from reports.core.sequential.inference import sequential_p, stagewise
 from reports.core.sequential.recursion import crossing_probabilities
 from reports.core.statistics import Mean, Proportion, Ratio, summarise
 
@@ -151,7 +151,10 @@ def default_plan(horizon_days: int, alpha_two_sided: float, power: float) -> Ans
 
 
 def adjusted_alpha_runover(n_cum: Sequence[float], n_planned: float, alpha_two_sided: float, spending: str) -> Answer:
-    return alphas_when_traffic_differs(n_cum, n_planned, alpha=alpha_two_sided, spending=spending)
+    information = [n / n_planned for n in n_cum]
+    shares = [min(1.0, share) for share in information]  # as the looks of a running experiment are held to their bounds
+    bounds = efficacy_bounds(information, alpha=alpha_two_sided, spending=spending, shares=shares)
+    return [nominal_alpha(bound) for bound in bounds]
 
 
 def stagewise_inference(t: Sequence[float], spending: str, alpha_two_sided: float, stop_look: int, z: float) -> Answer:

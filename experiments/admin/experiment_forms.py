@@ -183,7 +183,7 @@ class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
         model = ExperimentMetric
         fields = METRIC_FIELDS
         help_texts = {
-            "role": "Primary: what the experiment is about. Proxy: a micro conversion that may decide early. Guardrail: must "
+            "role": "Primary: what the experiment is about. Proxy: a micro conversion that may decide early; beside a primary metric only once that is decided. Guardrail: must "
             "not get worse than its margin. Exploratory: shown, never decides."
         }
         widgets = {"reason": UnfoldAdminTextareaWidget(attrs={"rows": 1})}

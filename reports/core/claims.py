@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
+from reports.core.exploring import with_discoveries
 from reports.core.methods.base import Comparison, NotComputable
 from reports.core.monitoring import Course, stopped_at
-from reports.core.multiplicity import benjamini_hochberg, holm
+from reports.core.multiplicity import gatekept
 from reports.core.results import SUCCESS_ROLES, Claim, MetricResult, Stopped, VariantComparison
 
 Key = tuple[str, str]  # metric, treatment
@@ -44,30 +45,55 @@ def holm_claims(tests: Sequence[Test], alpha: float) -> dict[Key, Claim]:
     return claims
 
 
+def gatekept_claims(families: Sequence[Sequence[Test]], alpha: float) -> dict[Key, Claim]:
+    """Return the claims of families in order: Holm in each, the next one only once every test of the last one is decided.
+
+    A test behind the gate has bounds of its own at its own level, so it does not matter when the gate opened.
+
+    Source: Dmitrienko & Tamhane (2007), Pharmaceutical Statistics 6:171-180; for sequential tests Glimm, Maurer & Bretz
+    (2010), Statistics in Medicine 29:219-228. Checked against: simulation of the family-wise error.
+    """
+    claims: dict[Key, Claim] = {}
+    for family in families:
+        found = holm_claims(family, alpha)
+        claims |= found
+        if len(found) < len(family):
+            break
+    return claims
+
+
 def with_claims(
     plan: AnalysisPlan, metrics: tuple[MetricResult, ...], courses: Mapping[Key, Course]
 ) -> tuple[MetricResult, ...]:
     """Add adjusted p-values and, to the success metrics, claims; other metrics claim nothing.
 
-    Improvement is tested two-sided at alpha by Holm; worsening one-sided at alpha over all success and guardrail tests.
+    Improvement is tested two-sided at alpha: the primary metrics by Holm, then the proxies by Holm once all primary tests are
+    decided; without a primary metric the proxies come first. Worsening is tested one-sided at alpha over all success and
+    guardrail tests; where there is one test alone, at the level of its two-sided test.
     """
-    family = [(m, c) for m in metrics if m.planned.role in SUCCESS_ROLES for c in m.comparisons]
-    tests = [_test(m.planned, c, courses.get((m.key, c.variant))) for m, c in family]
-    better = holm_claims(tests, plan.alpha)
-    adjusted = dict(zip([t.key for t in tests], holm([t.p_value for t in tests]), strict=True)) if tests else {}
+    families = [
+        [
+            _test(m.planned, c, courses.get((m.key, c.variant)))
+            for m in metrics
+            if m.planned.role is role
+            for c in m.comparisons
+        ]
+        for role in SUCCESS_ROLES
+    ]
+    families = [family for family in families if family]
+    tests = [test for family in families for test in family]
+    better = gatekept_claims(families, plan.alpha)
+    alone = {key: claim for family in families for key, claim in holm_claims(family, plan.alpha).items()}
+    p_values = gatekept([[t.p_value for t in family] for family in families])
+    adjusted = {t.key: p for f, ps in zip(families, p_values, strict=True) for t, p in zip(f, ps, strict=True)}
     guarded = sum(len(m.comparisons) for m in metrics if m.planned.role is Role.GUARDRAIL)
     worsening_alpha = 2 * plan.alpha / max(len(tests) + guarded, 2)
-    explored = [(m.key, c) for m in metrics if m.planned.role is Role.EXPLORATORY for c in m.comparisons]
-    raw = [1.0 if isinstance(c.result, NotComputable) else c.result.p_value for _, c in explored]
-    discovered = {(key, c.variant): p for (key, c), p in zip(explored, benjamini_hochberg(raw), strict=True)}
     worse = {t.key for t in tests if t.rejects(worsening_alpha) is Claim.WORSE}
 
     def claimed(metric: MetricResult, comparison: VariantComparison) -> VariantComparison:
         key = (metric.key, comparison.variant)
-        if isinstance(comparison.result, NotComputable):
+        if isinstance(comparison.result, NotComputable) or key not in adjusted:
             return comparison
-        if key not in adjusted:
-            return replace(comparison, adjusted_p_value=discovered.get(key))
         claim = better.get(key, Claim.OPEN)
         if key in worse:
             claim = Claim.WORSE
@@ -77,10 +103,12 @@ def with_claims(
             comparison,
             adjusted_p_value=adjusted[key],
             claim=claim,
+            waits_for_primary=claim is Claim.OPEN and key in alone and key not in better,
             stopped=_stopped(plan, metric.planned, courses.get(key), claim),
         )
 
-    return tuple(replace(m, comparisons=tuple(claimed(m, c) for c in m.comparisons)) for m in metrics)
+    found = tuple(replace(m, comparisons=tuple(claimed(m, c) for c in m.comparisons)) for m in metrics)
+    return with_discoveries(plan, found, courses)
 
 
 def _test(planned: PlannedMetric, comparison: VariantComparison, course: Course | None) -> Test:

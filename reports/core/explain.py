@@ -89,6 +89,8 @@ def worse(metric: MetricResult, comparison: VariantComparison) -> str:
 
 def open_effect(metric: MetricResult, comparison: VariantComparison) -> str:
     text = f"'{metric.name}' is not clear: {change(comparison)}."
+    if comparison.waits_for_primary:
+        text += " It may be claimed only once every primary metric is decided."
     if comparison.is_unlikely_to_win:
         text += " A win is unlikely by the planned end."
     return text
@@ -131,17 +133,17 @@ def guardrail(metric: MetricResult, result: GuardrailResult) -> str:
         if result.is_small_drop_likely:
             return (
                 f"'{metric.name}' stays within its margin of {margin}, but a small {word} is likely: "
-                f"{_more_than_chance(result)} {ruled_out(result)}"
+                f"{_more_than_chance(result)} {ruled_out(result)}{_could_show(result)}"
             )
         if result.ruled_out:
             return (
                 f"'{metric.name}' is safe: a {word} larger than {plain_percent(result.ruled_out)} is ruled out, and the margin "
-                f"is {margin}."
+                f"is {margin}.{_could_show(result)}"
             )
-        return f"'{metric.name}' is safe: a {word} of any size is ruled out."
+        return f"'{metric.name}' is safe: a {word} of any size is ruled out.{_could_show(result)}"
     if result.outcome is GuardrailOutcome.HARM:
-        return f"'{metric.name}' got worse: {_more_than_chance(result)} {ruled_out(result)}"
-    text = f"'{metric.name}' is not shown to be safe within its margin of {margin}. {ruled_out(result)}"
+        return f"'{metric.name}' got worse: {_more_than_chance(result)} {ruled_out(result)}{_could_show(result)}"
+    text = f"'{metric.name}' is not shown to be safe within its margin of {margin}. {ruled_out(result)}{_could_show(result)}"
     if result.outcome is GuardrailOutcome.CANNOT_BE_POWERED:
         reach = result.power_at_horizon if result.power_at_horizon is not None else result.power
         if reach is not None:
@@ -150,9 +152,17 @@ def guardrail(metric: MetricResult, result: GuardrailResult) -> str:
                 "changed: it cannot answer this question."
             )
         return text
-    if result.power is not None:
-        text += f" With the visitors so far it shows safety in {chance(result.power)} of the cases in which nothing changed."
     return text
+
+
+def _could_show(result: GuardrailResult) -> str:
+    """Write what stands beside every limit that was ruled out: how often so many visitors could have shown safety at all."""
+    if result.power is None:
+        return ""
+    return (
+        f" With the visitors so far this test could have shown safety in {chance(result.power)} of the cases in which nothing "
+        "changed."
+    )
 
 
 def needs_days(progress: Progress) -> str:

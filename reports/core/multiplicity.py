@@ -49,17 +49,20 @@ def false_coverage_alpha(p_values: Sequence[float], *, q: float) -> float:
     return q * max(selected, 1) / max(len(p_values), 1)
 
 
-def gatekept(families: Sequence[Sequence[float]], *, alpha: float) -> list[list[bool]]:
-    """Say which hypotheses are rejected when families are tested in order: Holm in each, the next one only if one fell.
+def gatekept(families: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Return adjusted p-values of families tested in order: Holm in each, the next one only once all of the last one fell.
 
-    Source: Dmitrienko & Tamhane (2007), Pharmaceutical Statistics 6:171-180 (serial gatekeeping on any rejection).
+    A p-value is never below the largest of the families before it. That one rejection should open the next family is wrong
+    for a family of several: its own errors and those behind the gate would each have all of alpha.
+
+    Source: Dmitrienko & Tamhane (2007), Pharmaceutical Statistics 6:171-180 (serial gatekeeping).
+    Checked against: simulation of the family-wise error.
     """
-    answers: list[list[bool]] = []
-    is_open = True
+    answers: list[list[float]] = []
+    gate = 0.0
     for family in families:
-        rejected = [is_open and p < alpha for p in holm(family)]
-        answers.append(rejected)
-        is_open = any(rejected)
+        answers.append([max(gate, p) for p in holm(family)])
+        gate = max(answers[-1], default=gate)
     return answers
 
 

@@ -72,11 +72,25 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Discovery:
+    """How an exploratory comparison fared among all of them: never a basis for a decision.
+
+    `is_selected` says whether it stands out at the false discovery `rate`, as `selected` of `tests` do.
+    """
+
+    is_selected: bool
+    rate: float
+    selected: int
+    tests: int
+
+
+@dataclass(frozen=True, slots=True)
 class VariantComparison:
     """One treatment against the control in one metric.
 
-    `adjusted_p_value` is Holm's over all success metrics and treatments (of sequential p-values while the experiment runs),
-    Benjamini and Hochberg's for exploratory metrics, None for guardrails. `looks` are the looks so far of a running experiment.
+    `adjusted_p_value` is Holm's over the metric's family and all treatments (of sequential p-values while the experiment runs),
+    Benjamini and Hochberg's for exploratory metrics, None for guardrails. `waits_for_primary` marks a proxy that would be
+    claimed if the primary metrics had been decided. `looks` are the looks so far of a running experiment.
     """
 
     variant: str
@@ -87,6 +101,8 @@ class VariantComparison:
     looks: tuple[Look, ...] = ()
     stopped: Stopped | None = None
     is_unlikely_to_win: bool = False
+    waits_for_primary: bool = False
+    discovery: Discovery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from experiments.core.plan import AnalysisPlan, Monitoring
@@ -203,6 +204,9 @@ def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[
         document |= _compared(result)
         document["claim"] = comparison.claim.value
         document["is_unlikely_to_win"] = comparison.is_unlikely_to_win
+        document["waits_for_primary"] = comparison.waits_for_primary
+        if comparison.discovery is not None:
+            document["discovery"] = asdict(comparison.discovery)
         if comparison.adjusted_p_value is not None:
             document["adjusted_p_value"] = comparison.adjusted_p_value
         if bayes is not None:

@@ -188,6 +188,14 @@ BAYES = _object(
     description="A second way of reading the same counts, under a Beta prior. It never enters the verdict.",
 )
 
+DISCOVERY = _object(
+    {"is_selected": TRUTH, "rate": SHARE, "selected": COUNT, "tests": COUNT},
+    description=(
+        "How an exploratory comparison fared among all `tests`: whether it is one of the `selected` at the false discovery `rate`; "
+        "then its intervals have the level that keeps the share of missing ones among those selected. No basis for a decision."
+    ),
+)
+
 COMPUTED = _object(
     {
         "variant": TEXT,
@@ -195,6 +203,8 @@ COMPUTED = _object(
         "adjusted_p_value": SHARE,
         "claim": _choice(Claim),
         "is_unlikely_to_win": TRUTH,
+        "waits_for_primary": TRUTH,
+        "discovery": DISCOVERY,
         "looks": _list(LOOK),
         "stopped": STOPPED,
         "bayes": BAYES,
@@ -204,6 +214,7 @@ COMPUTED = _object(
         "lift_not_computable",
         "single_look",
         "adjusted_p_value",
+        "discovery",
         "looks",
         "stopped",
         "bayes",

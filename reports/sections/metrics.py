@@ -20,13 +20,22 @@ from reports.sections.working import Working, working_of
 # Order, title and meaning of each role, as a product person reads it.
 ROLES: tuple[tuple[str, str, str], ...] = (
     ("primary", "Primary", "What this experiment sets out to move."),
-    ("proxy", "Proxies", "Micro conversions that may decide early, as long as no guardrail suffers."),
+    (
+        "proxy",
+        "Proxies",
+        "Micro conversions that may decide early, as long as no guardrail suffers; beside a primary metric only after it.",
+    ),
     (
         "guardrail",
         "Guardrails",
         "Must not get worse than the margin agreed beforehand: the dashed line. Judged one-sided.",
     ),
-    ("exploratory", "Exploratory", "For learning only: they never enter the verdict."),
+    (
+        "exploratory",
+        "Exploratory, not a decision basis",
+        "For learning only: they never enter the verdict. A hint stands out among all of them at a false discovery rate of 10 %, "
+        "and its interval is widened for having been picked.",
+    ),
 )
 CONVERSIONS = {"macro": "Macro conversion", "milestone": "Milestone", "secondary": "Secondary action"}
 KINDS = {

@@ -28,7 +28,6 @@ UNLIKELY = Outcome("Unlikely to win", "open", "ring")
 # An exploratory metric claims nothing: what stands out there is a hint for the next experiment.
 HINT_BETTER = Outcome("Hint: better", "open", "up")
 HINT_WORSE = Outcome("Hint: worse", "open", "down")
-HINT_RATE = 0.10
 # What may be claimed of a success metric, all looks and tests taken into account.
 CLAIMS: dict[str, Outcome] = {"better": BETTER, "worse": WORSE, "open": OPEN}
 # The four outcomes of a guardrail, as the analysis names them.
@@ -59,10 +58,9 @@ def outcome_of(comparison: Mapping[str, Any], planned: PlannedMetric | None) -> 
 
 
 def _hint(comparison: Mapping[str, Any], planned: PlannedMetric) -> Outcome:
-    """A hint needs an interval clear of zero and a false-discovery rate, over all exploratory metrics, of 10 % at most."""
-    adjusted = comparison.get("adjusted_p_value")
+    """A hint stands out among all exploratory comparisons and has an interval, at the level of those picked, clear of zero."""
     side = _side_of_zero(comparison, planned)
-    if side == 0 or adjusted is None or adjusted > HINT_RATE:
+    if side == 0 or not (comparison.get("discovery") or {}).get("is_selected"):
         return OPEN
     return HINT_BETTER if side > 0 else HINT_WORSE
 

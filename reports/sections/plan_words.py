@@ -165,10 +165,8 @@ def _guardrail(outlook: Mapping[str, Any] | None) -> dict[str, str]:
     note = f"margin {outlook['margin'] * 100:g} %, after {numbers.plural(outlook['weeks'], 'week')}"
     if not outlook["is_powered"]:
         least = outlook["least_margin"]
-        note += (
-            f"; half of the cases from {math.ceil(least * 100)} % on"
-            if least is not None
-            else "; no margin reaches half"
+        note += "; it cannot be powered at this margin: " + (
+            f"half of the cases from {math.ceil(least * 100)} % on" if least is not None else "no margin reaches half"
         )
     return {"guardrail": chance, "guardrail_note": numbers.typeset(note)}
 

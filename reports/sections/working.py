@@ -28,6 +28,7 @@ TOLD = frozenset(
     }
     | {"not_computable", "lift_not_computable", "guardrail", "unbounded", "standard_error", "degrees_of_freedom"}
     | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped", "single_look"}
+    | {"waits_for_primary", "discovery"}
 )
 
 # What a field is called on the page, where its own name would say little.
@@ -203,11 +204,22 @@ def _numbers(comparison: Mapping[str, Any]) -> list[Row]:
     if comparison.get("alpha") is not None:
         label = "Level of the intervals over all looks" if comparison.get("looks") else "Level of the intervals"
         rows.append(Row(label, _level(comparison["alpha"])))
+    discovery = comparison.get("discovery")
+    if isinstance(discovery, Mapping):
+        rows.append(Row("Exploratory, not a decision basis", _discovery(discovery)))
     look = comparison.get("single_look")
     if isinstance(look, Mapping):
         rows.append(Row("p-value of this look alone", f"{look['p_value']:.6g}"))
         rows.append(Row("Level of this look alone", _level(look["alpha"])))
     return rows
+
+
+def _discovery(discovery: Mapping[str, Any]) -> str:
+    among = f"at a false discovery rate of {100 * discovery['rate']:g}{numbers.NARROW}%"
+    count = f"{discovery['selected']} of {numbers.plural(discovery['tests'], 'exploratory test')}"
+    if not discovery["is_selected"]:
+        return f"does not stand out: {count} do {among}"
+    return f"one of {count} that stand out {among}; its intervals are at the level for those picked"
 
 
 def _level(alpha: float) -> str:

@@ -397,19 +397,21 @@ def test_sections__no_answer_yet__show_nothing_invented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "adjusted", "word"),
+    ("low", "high", "is_selected", "word"),
     [
-        (0.01, 0.02, 0.001, "Hint: better"),
-        (-0.02, -0.01, 0.001, "Hint: worse"),
-        (0.01, 0.02, 0.30, "Not clear"),
-        (-0.01, 0.02, 0.001, "Not clear"),
+        (0.01, 0.02, True, "Hint: better"),
+        (-0.02, -0.01, True, "Hint: worse"),
+        (0.01, 0.02, False, "Not clear"),
+        (-0.01, 0.02, True, "Not clear"),
         (0.01, 0.02, None, "Not clear"),
     ],
 )
 def test_outcome__exploratory_metric__is_a_hint_at_most(
-    low: float, high: float, adjusted: float | None, word: str
+    low: float, high: float, is_selected: bool | None, word: str
 ) -> None:
     definition = MetricDefinition("m", "M", Conversion.MILESTONE, "conversion", "m")
-    comparison = {"ci_low": low, "ci_high": high, "adjusted_p_value": adjusted, "claim": "open"}
+    comparison: dict[str, Any] = {"ci_low": low, "ci_high": high, "claim": "open"}
+    if is_selected is not None:
+        comparison["discovery"] = {"is_selected": is_selected, "rate": 0.1, "selected": 1, "tests": 4}
     outcome = outcome_of(comparison, PlannedMetric(definition, Role.EXPLORATORY))
     assert (outcome.word, outcome.tone) == (word, "open")

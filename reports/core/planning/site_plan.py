@@ -162,13 +162,12 @@ def _plan(
                 "Ask for a smaller lift.",
             ),
         )
-    deciding = sum(c.role in (Role.PRIMARY, Role.PROXY) for c in candidates)
     question = Question(
         base=base.value,
         lift=lift,
         visitors_per_day=traffic.per_week * traffic_share / DAYS_A_WEEK,
         variants=len(weights),
-        success_metrics=max(deciding, 1),
+        success_metrics=_family_size(one, candidates),
         guardrails=sum(c.is_guardrail and c is not one for c in candidates),
         window_days=(one.metric.window_hours or 0.0) / 24,
         alpha=ask.alpha,
@@ -204,6 +203,13 @@ def _outlook(plan: MetricPlan, ask: Ask, weeks: int) -> GuardrailOutlook | None:
         deviation=base.deviation,
         direction=plan.candidate.metric.direction,
     )
+
+
+def _family_size(one: Candidate, candidates: Sequence[Candidate]) -> int:
+    """Return how many metrics share alpha with this one: proxies beside a primary metric are a family of their own."""
+    roles = [c.role for c in candidates]
+    first = Role.PRIMARY if Role.PRIMARY in roles else Role.PROXY
+    return max(roles.count(Role.PROXY if one.role is Role.PROXY else first), 1)
 
 
 def _one_look(question: Question) -> float:

@@ -215,19 +215,3 @@ def _first_crossed(beyond: Callable[[float], float], levels: Sequence[float], st
 
 # Logarithms of alpha, evenly spaced where p-values matter.
 _LEVELS = [math.log(SMALLEST_P) + (math.log1p(-1e-9) - math.log(SMALLEST_P)) * i / 96 for i in range(97)]
-
-
-def alphas_when_traffic_differs(
-    cumulative: Sequence[float], planned: float, *, alpha: float, spending: str = "LD-OBF"
-) -> list[float]:
-    """Return the two-sided alpha of each look for visitors that do not arrive as planned.
-
-    Alpha is spent by the share of the plan that is reached; the look at which the plan is reached or passed is the final
-    one and spends the rest, judged by the correlations of what was really collected. Later looks get none.
-
-    Shapes: `cumulative` (looks,). Source: Lan & DeMets (1989), Biometrics 45:1017-1020; STATISTICS section 4.2.
-    """
-    levels = check_information(cumulative)
-    shares = [min(1.0, float(n) / planned) for n in levels]
-    bounds = efficacy_bounds(levels.tolist(), alpha=alpha, spending=spending, shares=shares)
-    return [float(2 * special.ndtr(-bound)) for bound in bounds]

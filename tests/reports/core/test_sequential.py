@@ -8,7 +8,7 @@ from scipy import special
 
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.design import default_design, design, look_days
-from reports.core.sequential.inference import alphas_when_traffic_differs, repeated_p, sequential_p, stagewise
+from reports.core.sequential.inference import repeated_p, sequential_p, stagewise
 from reports.core.sequential.recursion import crossing_probabilities
 from reports.core.sequential.spending import SPENDING, spending_named
 
@@ -90,10 +90,10 @@ def test_bounds__too_early_to_spend_anything__are_out_of_reach() -> None:
 
 
 def test_overrun__final_look_with_more_than_planned__spends_the_rest_by_true_correlations() -> None:
-    cumulative = [100.0, 200.0, 300.0, 450.0]
-    alphas = alphas_when_traffic_differs(cumulative, 400.0, alpha=0.05, spending="power rho=2")
-    bounds = [float(-special.ndtri(a / 2)) for a in alphas]
-    found = crossing_probabilities([n / 450 for n in cumulative], [-b for b in bounds], bounds, drift=0.0)
+    information = [n / 400 for n in (100, 200, 300, 450)]
+    shares = [min(1.0, share) for share in information]
+    bounds = efficacy_bounds(information, alpha=0.05, spending="power rho=2", shares=shares)
+    found = crossing_probabilities(information, [-b for b in bounds], bounds, drift=0.0)
     assert np.cumsum(found.upper) == pytest.approx([0.025 * s**2 for s in (0.25, 0.5, 0.75, 1.0)], abs=1e-6)
 
 
