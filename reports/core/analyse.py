@@ -19,6 +19,7 @@ from reports.core.monitoring import Course, course_of
 from reports.core.periods import PeriodCounts, counts_by_period
 from reports.core.progress import Progress, progress_of
 from reports.core.results import MetricResult
+from reports.core.segment_counts import segment_counts
 from reports.core.statistics import ONE_LOOK_ONLY
 from reports.core.timing import NOTHING, WATCHED, Timing, timing_of
 from reports.core.timing.columns import timing_columns
@@ -69,7 +70,8 @@ def analyse(
     metrics = with_claims(plan, compared, courses)
     periods = counts_by_period(plan, everybody)
     timing = timing_of(plan, everybody, progress)
-    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing))
+    segments = segment_counts(plan, everybody)
+    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing, segments))
     verdict = decide(Evidence(plan, progress, findings, metrics))
     return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing)
 

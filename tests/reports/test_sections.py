@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.template.loader import render_to_string
 
 from experiments.core.lifecycle import Status
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
@@ -25,6 +26,8 @@ from reports.sections.method import build as build_method
 from reports.sections.metrics import Metrics, window
 from reports.sections.metrics import build as build_metrics
 from reports.sections.outcomes import GUARDRAIL, outcome_of
+from reports.sections.over_time import OVER_TIME
+from reports.sections.over_time import build as build_over_time
 from reports.sections.verdicts import look_of
 from reports.sections.working import source_of
 from tests.reports import documents
@@ -415,3 +418,68 @@ def test_outcome__exploratory_metric__is_a_hint_at_most(
         comparison["discovery"] = {"is_selected": is_selected, "rate": 0.1, "selected": 1, "tests": 4}
     outcome = outcome_of(comparison, PlannedMetric(definition, Role.EXPLORATORY))
     assert (outcome.word, outcome.tone) == (word, "open")
+
+
+def _timed(**entry: Any) -> dict[str, Any]:
+    weeks = {
+        "weeks": [
+            {
+                "starts_at": f"2026-03-{day:02}T00:00:00+00:00",
+                "values": [
+                    {"variant": "control", "visitors": 400, "value": 0.1},
+                    {"variant": "banner", "visitors": 410, "value": None},
+                ],
+                "comparisons": [
+                    {"variant": "banner", "effect": 0.02, "ci_low": -0.01, "ci_high": None, "alpha": 0.05}
+                    if day == 2
+                    else {"variant": "banner", "not_computable": {"code": "no_visitors", "detail": "Nobody."}}
+                ],
+            }
+            for day in (2, 9)
+        ],
+        "same_effect_p": {"banner": 0.25},
+    }
+    delays = {
+        "hours": [3.6 * n for n in range(1, 21)],
+        "curves": [
+            {"variant": "control", "visitors": 400, "shares": [n / 200 for n in range(1, 21)]},
+            {"variant": "banner", "visitors": 410, "shares": [n / 100 for n in range(1, 21)]},
+        ],
+        "checks": [
+            {"variant": "banner", "half_window_lift": 0.5, "full_window_lift": 0.1, "p_value": 0.0004, "crosses": False}
+        ],
+    }
+    metric = {"key": "purchase", "weeks": weeks, "delays": delays, "novelty": []} | entry
+    return documents.document(timing={"label": "exploratory", "metrics": [metric], "before": []})
+
+
+def test_over_time__weeks_and_delays__are_tables_with_intervals_and_a_label() -> None:
+    view = build_over_time(report(document=_timed()))
+    assert view is not None
+    assert "Exploratory" in view.meaning
+    (block,) = view.blocks
+    assert block.weeks is not None and block.delays is not None
+    assert [row.label for row in block.weeks.rows] == ["Week of 2 Mar 2026", "Week of 9 Mar 2026"]
+    first, second = ([plain(cell) for cell in row.cells] for row in block.weeks.rows)
+    assert first == ["10.00 % of 400", "– of 410", "+2.00 pp (above -1.00 pp)"]
+    assert second[-1] == "–"
+    assert block.weeks.columns == ("control", "banner", "banner, effect")
+    assert "p = 0.250" in block.weeks.reading
+    assert [row.label for row in block.delays.rows][-1] == "within 72.00 h"
+    assert [plain(cell) for cell in block.delays.rows[-1].cells] == ["10.00 %", "20.00 %"]
+    assert "+50.0 % by half of the window and at +10.0 % by its end" in plain(block.delays.reading)
+
+
+def test_over_time__nothing_known_of_time__is_not_there() -> None:
+    assert build_over_time(report(document=_timed(weeks=None, delays=None))) is None
+    assert build_over_time(report(document=documents.document())) is None
+    assert build_over_time(report(document=None)) is None
+
+
+def test_over_time__on_the_page__names_each_table() -> None:
+    view = build_over_time(report(document=_timed()))
+    assert view is not None
+    name = view.blocks[0].name
+    html = render_to_string(OVER_TIME.template, {"view": view, "key": OVER_TIME.key, "title": OVER_TIME.title})
+    assert f"{name}, by week of the first exposure" in html and f"{name}, how long it takes" in html
+    assert html.count("<table") == 2

@@ -9,10 +9,12 @@ from reports.core.health.flow import immature_visitors, silent_metrics, stale_ev
 from reports.core.health.macro_alarm import macro_alarm
 from reports.core.health.sample_ratio import sample_ratio
 from reports.core.health.split import unequal_split
+from reports.core.health.split_by_segment import split_by_segment
 from reports.core.health.timing import carried_over, short_window, wearing_off
 
 HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     sample_ratio,
+    split_by_segment,
     changed_weights,
     drifting_split,
     no_exposures,

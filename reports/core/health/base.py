@@ -11,6 +11,7 @@ from experiments.core.plan import AnalysisPlan
 from reports.core.periods import PeriodCounts
 from reports.core.progress import Progress
 from reports.core.results import MetricResult
+from reports.core.segment_counts import SegmentCounts
 from reports.core.timing import NOTHING, Timing
 from tracking.core.totals import ExposureCounts
 
@@ -45,6 +46,7 @@ class HealthContext:
     metrics: tuple[MetricResult, ...]
     periods: tuple[PeriodCounts, ...] = ()
     timing: Timing = NOTHING
+    segments: tuple[SegmentCounts, ...] = ()
 
     @property
     def visitors(self) -> tuple[int, ...]:
