@@ -110,6 +110,7 @@ def plan_for(ask: Ask, subject: Subject, *, now: datetime) -> SitePlan:
         weights=weights,
         traffic_share=share or 1.0,
         horizon_weeks=subject.draft.horizon_weeks if subject.draft else None,
+        has_no_end=subject.draft is not None and subject.draft.has_no_end,
     )
 
 

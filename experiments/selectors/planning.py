@@ -24,7 +24,7 @@ class SiteFacts:
 class PlanningDraft:
     """What an experiment says of its own plan so far, complete or not. `weights` are empty with fewer than two variants.
 
-    Units: `traffic` is a share.
+    `horizon_weeks` is None for an imported experiment and without a planned end (`has_no_end`). Units: `traffic` is a share.
     """
 
     site: str
@@ -34,6 +34,7 @@ class PlanningDraft:
     weights: tuple[float, ...]
     traffic: float
     horizon_weeks: int | None
+    has_no_end: bool
 
 
 def sites() -> list[SiteFacts]:
@@ -72,4 +73,5 @@ def planning_draft(experiment: Experiment) -> PlanningDraft:
         weights=tuple(w / sum(weights) for w in weights) if len(weights) > 1 else (),
         traffic=experiment.traffic / GRID,
         horizon_weeks=None if experiment.is_imported else experiment.horizon_weeks,
+        has_no_end=experiment.has_no_end,
     )

@@ -25,8 +25,9 @@ LEAST_STEP = 0.01  # a look that adds less than this share of the plan is not a 
 class Course:
     """The looks of one comparison, without bounds yet.
 
-    `information` is in units of the planned amount; `monitor` says what each look is held to. `is_monitored` says whether these looks may decide: without a conversion window the values of an earlier look keep
-    growing, so such a metric decides at its final look only.
+    `information` is in units of the planned amount; `monitor` says what each look is held to. `is_monitored` says whether
+    these looks may decide: without a conversion window the values of an earlier look keep growing, so such a metric decides
+    at its final look only.
     Shapes: all (looks,).
     """
 
@@ -80,7 +81,9 @@ NO_LOOKS = Course(False, GroupSequential((), ()), (), (), (), (), ())
 def course_of(plan: AnalysisPlan, measured: Measured, variant: str, progress: Progress, *, has_window: bool) -> Course:
     """Return the looks at which this treatment could be compared with the control and enough was added to call it a look.
 
-    Information is the harmonic number of visitors: to first order the inverse variance, and it never falls.
+    Information is the harmonic number of visitors, each counting as much as it tells: to first order the inverse variance, and
+    it never falls. The inverse variance as estimated would not do: with orders that double half way it makes looks more alike
+    that are less alike, and loses most of them (docs/statistics.md, section 4).
     """
     if plan.has_no_end:
         return _course_without_end(plan, measured, variant, has_window=has_window)

@@ -9,6 +9,9 @@ from enum import StrEnum
 from reports.core.planning.past import LEAST_WEEKS, is_short
 from reports.core.planning.site_plan import MetricPlan, SitePlan
 
+# How many times the visitors of one look a confidence sequence may need for power .8. Source: STATISTICS section 4.1, measured.
+INFLATION_WITHOUT_END = 1.71
+
 
 class Advice(StrEnum):
     RUN = "run"
@@ -64,6 +67,11 @@ def _run(plan: SitePlan, one: MetricPlan) -> Recommendation:
     if plan.horizon_weeks is not None and plan.horizon_weeks < one.weeks:
         reasons.append(
             f"The experiment is set to {_weeks(plan.horizon_weeks)}; that is too short for this lift: set {one.weeks}."
+        )
+    if plan.has_no_end:
+        without = round(found.total * INFLATION_WITHOUT_END / found.inflation)
+        reasons.append(
+            f"The experiment has no planned end: then the same answer may take {without:,} visitors. Plan an end if you can."
         )
     if not one.is_macro:
         reasons += [_later(other) for other in plan.metrics if other.is_macro and other.duration]

@@ -80,7 +80,10 @@ class MetricPlan:
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """The answer to one question. `decide_by` is the key of the metric to decide by, None when none can be. `horizon_weeks` are those of the experiment, where one was named."""
+    """The answer to one question. `decide_by` is the key of the metric to decide by, None when none can be.
+
+    `horizon_weeks` are those of the experiment, where one was named; `has_no_end` when that one has no planned end.
+    """
 
     ask: Ask
     site: str
@@ -90,6 +93,7 @@ class SitePlan:
     metrics: tuple[MetricPlan, ...]
     decide_by: str | None = None
     horizon_weeks: int | None = None
+    has_no_end: bool = False
 
     @property
     def longest_weeks(self) -> int:
@@ -111,6 +115,7 @@ def plan_site(
     weights: tuple[float, ...] = (0.5, 0.5),
     traffic_share: float = 1.0,
     horizon_weeks: int | None = None,
+    has_no_end: bool = False,
 ) -> SitePlan:
     """Return sizes, durations and outlooks of every candidate at this traffic.
 
@@ -125,7 +130,8 @@ def plan_site(
     # A guardrail gets the visitors of the metric that decides, not those it would like to have.
     weeks = (chosen.weeks if chosen else None) or ask.weeks or WEEKS[-1]
     plans = tuple(replace(plan, outlook=_outlook(plan, ask, weeks), outlook_weeks=weeks) for plan in plans)
-    return SitePlan(ask, site, weights, traffic, traffic_share, plans, chosen.key if chosen else None, horizon_weeks)
+    decide_by = chosen.key if chosen else None
+    return SitePlan(ask, site, weights, traffic, traffic_share, plans, decide_by, horizon_weeks, has_no_end)
 
 
 def choose(plans: Sequence[MetricPlan]) -> MetricPlan | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -12,6 +13,8 @@ from reports.core.sequential.recursion import START, Paths, check_information
 from reports.core.sequential.spending import spending_named
 
 NEVER = float("inf")
+SMALLEST_AMOUNT = 1e-250
+MAX_STEPS = 30
 HIGHEST = 38.0  # beyond this a double has no tail probability left
 
 
@@ -61,7 +64,25 @@ def _bounds(
 
 
 def _bound_spending(paths: Paths, amount: float, level: float) -> float:
-    """Return the bound that is crossed with probability `amount` under no effect; infinite when nothing may be spent."""
+    """Return the bound that is crossed with probability `amount` under no effect; infinite when nothing may be spent.
+
+    The logarithm of a tail probability is concave in the bound (Prekopa 1973), so Newton's steps on it, begun at the bound of
+    a test without earlier looks, come down to the answer and never pass it.
+    """
+    if amount > SMALLEST_AMOUNT:
+        bound = float(-special.ndtri(amount))
+        for _ in range(MAX_STEPS):
+            probability, density = paths.tail_at(bound, level)
+            if not (probability > 0 and density > 0):
+                break
+            step = probability / density * math.log(probability / amount)
+            bound += step
+            if abs(step) <= 1e-12 * max(1.0, abs(bound)):
+                return bound
+    return _bound_by_bracket(paths, amount, level)
+
+
+def _bound_by_bracket(paths: Paths, amount: float, level: float) -> float:
     if amount <= 1e-300 or paths.probability_above(HIGHEST, level, 0.0) > amount:
         return NEVER
 

@@ -59,6 +59,13 @@ class Continuing:
         score = self.points * np.sqrt(self.information) + drift * step - bound * np.sqrt(information)
         return float(self.mass @ special.ndtr(score / np.sqrt(step)))
 
+    def tail_at(self, bound: float, information: float) -> tuple[float, float]:
+        """Return the probability of z of at least `bound` at the next look without an effect, and the density of z there."""
+        step = information - self.information
+        beyond = (self.points * np.sqrt(self.information) - bound * np.sqrt(information)) / np.sqrt(step)
+        density = self.mass @ np.exp(-0.5 * beyond * beyond) * np.sqrt(information / step) / ROOT_TWO_PI
+        return float(self.mass @ special.ndtr(beyond)), float(density)
+
     def probability_below(self, bound: float, information: float, drift: float) -> float:
         step = information - self.information
         score = bound * np.sqrt(information) - self.points * np.sqrt(self.information) - drift * step
@@ -82,6 +89,9 @@ class _Start:
 
     def probability_above(self, bound: float, information: float, drift: float) -> float:
         return float(special.ndtr(drift * np.sqrt(information) - bound))
+
+    def tail_at(self, bound: float, information: float) -> tuple[float, float]:
+        return float(special.ndtr(-bound)), float(np.exp(-0.5 * bound * bound) / ROOT_TWO_PI)
 
     def probability_below(self, bound: float, information: float, drift: float) -> float:
         return float(special.ndtr(bound - drift * np.sqrt(information)))

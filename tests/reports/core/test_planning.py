@@ -155,6 +155,24 @@ def test_plan_site__horizon_of_the_experiment__is_in_the_table_and_told_when_it_
     assert "set to 3 weeks" in recommend(found).reasons[0]
 
 
+def test_plan_site__proxy_beside_a_primary__has_alpha_of_its_own_family() -> None:
+    proxies = [Candidate(metric(k, Conversion.MILESTONE), given_rate(0.2), Role.PROXY) for k in ("a", "b")]
+    found = plan(*proxies, Candidate(metric("purchase"), given_rate(0.3), Role.PRIMARY), per_day=5_000)
+    alphas = {key: q.alpha_per_test for key in ("a", "b", "purchase") if (q := found.of(key).question) is not None}
+    assert alphas == pytest.approx({"a": 0.025, "b": 0.025, "purchase": 0.05})
+
+
+def test_plan_site__experiment_without_a_planned_end__is_told_what_that_costs() -> None:
+    ask = read_ask({"lift": ["15%"]})
+    found = plan_site(ask, site="shop", traffic=given_traffic(20_000), candidates=(PURCHASE, CART), has_no_end=True)
+    assert found.decide_by is not None
+    size = found.of(found.decide_by).duration
+    assert size is not None
+    # 1.71 times one look, where the planned design takes `inflation` times.
+    expected = f"{round(size.total / size.inflation * 1.71):,} visitors"
+    assert expected in recommend(found).reasons[0]
+
+
 def test_plan_site__nothing_known__says_why_for_each_metric() -> None:
     unknown = Candidate(metric("purchase"), NoBaseline("never_happened", "Nobody did it.", "Wait."))
     found = plan(unknown)
