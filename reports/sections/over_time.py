@@ -79,10 +79,16 @@ def _weeks(weeks: Mapping[str, Any], metric: Mapping[str, Any], zone: str) -> Ta
     for week in weeks["weeks"]:
         starts_at = numbers.parse_time(week["starts_at"])
         assert starts_at is not None
-        values = [f"{value_text(metric, v['value'])} of {numbers.whole(v['visitors'])}" for v in week["values"]]
+        values = [_value(metric, v) for v in week["values"]]
         effects = [_effect(metric, c) for c in week["comparisons"]]
         rows.append(Row(f"Week of {numbers.day(starts_at, zone)}", (*values, *effects)))
     return Table((*variants, *(f"{t}, effect" for t in treatments)), tuple(rows), _same_effect(weeks["same_effect_p"]))
+
+
+def _value(metric: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+    if not value["visitors"]:
+        return "none through their window yet"
+    return f"{value_text(metric, value['value'])} of {numbers.whole(value['visitors'])}"
 
 
 def _effect(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
@@ -100,11 +106,11 @@ def _same_effect(p_values: Mapping[str, float | None]) -> str:
 def _delays(delays: Mapping[str, Any]) -> Table:
     curves: Sequence[Mapping[str, Any]] = delays["curves"]
     rows = tuple(
-        Row(f"within {numbers.amount(delays['hours'][k])} h", tuple(numbers.share(c["shares"][k]) for c in curves))
+        Row(f"within {_length(delays['hours'][k])}", tuple(numbers.share(c["shares"][k]) for c in curves))
         for k in DELAY_POINTS
     )
     checks = [
-        f"{c['variant']} is at {numbers.lift(c['half_window_lift'])} by half of the window and at "
+        f"'{c['variant']}' is at {numbers.lift(c['half_window_lift'])} by half of the window and at "
         f"{numbers.lift(c['full_window_lift'])} by its end (the same lift: p = {numbers.p_value(c['p_value'])})"
         for c in delays["checks"]
     ]
@@ -112,6 +118,10 @@ def _delays(delays: Mapping[str, Any]) -> Table:
     return Table(
         tuple(str(c["variant"]) for c in curves), rows, f"Visitors followed to the end of the window. {reading}"
     )
+
+
+def _length(hours: float) -> str:
+    return f"{hours / 24:g}{numbers.NO_BREAK}days" if hours > 48 else f"{hours:g}{numbers.NO_BREAK}h"
 
 
 OVER_TIME = Section(key="over-time", title="Over time", template="reports/sections/over_time.html", build=build)
