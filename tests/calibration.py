@@ -109,6 +109,19 @@ def sooner(share: float, lag_control: float, lag_treatment: float, window_days: 
     return draw
 
 
+def hours_until(control: float, treatment: float, lag_control: float = 4.0, lag_treatment: float = 4.0) -> Draw:
+    """These shares convert within 14 days, after exponential lags in days; hours, NaN where it has not happened yet."""
+
+    def draw(rng: np.random.Generator, variant: np.ndarray, when: np.ndarray) -> np.ndarray:
+        lag = np.where(variant == 1, lag_treatment, lag_control)
+        share = np.where(variant == 1, treatment, control) / (1 - np.exp(-14 / lag))
+        delay = np.where(rng.random(len(variant)) < share, rng.exponential(lag), np.inf)
+        followed = (worlds.microseconds(worlds.at_day(HORIZON)) - when) / worlds.DAY_US
+        return np.where(delay < np.minimum(14.0, followed), 24 * delay, np.nan)
+
+    return draw
+
+
 def claims(analysis: Analysis) -> bool:
     return analysis.metrics[0].comparisons[0].claim is not Claim.OPEN
 
@@ -149,6 +162,15 @@ def _without_end(weights: tuple[float, float] = (0.5, 0.5)) -> AnalysisPlan:
         is_imported=False,
         has_no_end=True,
         planned_visitors=11_200,
+    )
+
+
+def _followed(weights: tuple[float, float] = (0.5, 0.5)) -> AnalysisPlan:
+    return worlds.plan(
+        worlds.metric("cart", kind="time_to_event", window_hours=14 * 24),
+        weights={"control": weights[0], "treatment": weights[1]},
+        is_imported=False,
+        horizon_days=HORIZON,
     )
 
 
@@ -207,6 +229,35 @@ SCENARIOS: tuple[Scenario, ...] = (
         claims_better,
         0.025,
         is_upper_limit=True,
+    ),
+    Scenario(
+        "Kaplan-Meier, any look, 5 %, no effect",
+        _followed(),
+        Traffic((100, 100)),
+        hours_until(0.05, 0.05),
+        claims,
+        0.05,
+        quick=10,
+    ),
+    Scenario(
+        "Kaplan-Meier, any look, 90/10, 2 %, no effect",
+        _followed((0.9, 0.1)),
+        Traffic((180, 20)),
+        hours_until(0.02, 0.02),
+        claims,
+        0.05,
+        is_upper_limit=True,
+        quick=10,
+    ),
+    Scenario(
+        "Kaplan-Meier, variant that only converts sooner",
+        _followed(),
+        Traffic((100, 100)),
+        hours_until(0.2, 0.2, lag_treatment=2.0),
+        claims_better,
+        0.025,
+        is_upper_limit=True,
+        quick=10,
     ),
     Scenario("interval misses, 5 %", FINISHED, Traffic((20, 20)), bernoulli(0.05, 0.08), misses(0.03), 0.05),
     Scenario("revenue, no effect", SPEND, Traffic((100, 100)), revenue(0.1), claims, 0.05),

@@ -37,6 +37,7 @@ class Block:
     key: str
     name: str
     weeks: Table | None
+    days: Table | None
     delays: Table | None
 
 
@@ -58,10 +59,11 @@ def build(report: ReportInput) -> OverTime | None:
             str(entry["key"]),
             str(known[entry["key"]].get("name") or entry["key"]),
             _weeks(entry["weeks"], known[entry["key"]], zone) if entry.get("weeks") else None,
+            _days(entry["novelty"]) if entry.get("novelty") else None,
             _delays(entry["delays"]) if entry.get("delays") else None,
         )
         for entry in timing["metrics"]
-        if entry["key"] in known and (entry.get("weeks") or entry.get("delays"))
+        if entry["key"] in known and (entry.get("weeks") or entry.get("novelty") or entry.get("delays"))
     )
     if not blocks:
         return None
@@ -101,6 +103,23 @@ def _effect(metric: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
 def _same_effect(p_values: Mapping[str, float | None]) -> str:
     told = [f"{variant}: p = {numbers.p_value(p)}" for variant, p in p_values.items() if p is not None]
     return f"Test of one effect in all weeks: {', '.join(told)}." if told else "Too little for a test of one effect."
+
+
+def _days(trends: Sequence[Mapping[str, Any]]) -> Table:
+    rows = tuple(
+        Row(f"Day {day + 1}", tuple(_lift(trend["lifts"][day]) for trend in trends))
+        for day in range(len(trends[0]["lifts"]))
+    )
+    slopes = [f"{t['variant']}: p = {numbers.p_value(t['p_value'])}" for t in trends]
+    reading = (
+        f"The lift on each day since a visitor met the variant, among {numbers.plural(trends[0]['visitors'], 'visitor')} followed for "
+        f"all of them. Test of a trend: {', '.join(slopes)}."
+    )
+    return Table(tuple(f"{t['variant']}, lift" for t in trends), rows, reading)
+
+
+def _lift(lift: float | None) -> str:
+    return numbers.UNKNOWN if lift is None else numbers.lift(lift)
 
 
 def _delays(delays: Mapping[str, Any]) -> Table:

@@ -449,7 +449,8 @@ def _timed(**entry: Any) -> dict[str, Any]:
             {"variant": "banner", "half_window_lift": 0.5, "full_window_lift": 0.1, "p_value": 0.0004, "crosses": False}
         ],
     }
-    metric = {"key": "purchase", "weeks": weeks, "delays": delays, "novelty": []} | entry
+    trend = {"variant": "banner", "visitors": 810, "lifts": [0.5, None, 0.01], "p_value": 0.02}
+    metric = {"key": "purchase", "weeks": weeks, "delays": delays, "novelty": [trend]} | entry
     return documents.document(timing={"label": "exploratory", "metrics": [metric], "before": []})
 
 
@@ -468,11 +469,18 @@ def test_over_time__weeks_and_delays__are_tables_with_intervals_and_a_label() ->
     labels = [plain(row.label) for row in block.delays.rows]
     assert labels == ["within 7.2 h", "within 18 h", "within 36 h", "within 2.25 days", "within 3 days"]
     assert [plain(cell) for cell in block.delays.rows[-1].cells] == ["10.00 %", "20.00 %"]
+    assert block.days is not None
+    assert [(row.label, *map(plain, row.cells)) for row in block.days.rows] == [
+        ("Day 1", "+50.0 %"),
+        ("Day 2", "–"),
+        ("Day 3", "+1.0 %"),
+    ]
+    assert "810 visitors" in plain(block.days.reading) and "banner: p = 0.020" in block.days.reading
     assert "+50.0 % by half of the window and at +10.0 % by its end" in plain(block.delays.reading)
 
 
 def test_over_time__nothing_known_of_time__is_not_there() -> None:
-    assert build_over_time(report(document=_timed(weeks=None, delays=None))) is None
+    assert build_over_time(report(document=_timed(weeks=None, delays=None, novelty=[]))) is None
     assert build_over_time(report(document=documents.document())) is None
     assert build_over_time(report(document=None)) is None
 
@@ -483,4 +491,4 @@ def test_over_time__on_the_page__names_each_table() -> None:
     name = view.blocks[0].name
     html = render_to_string(OVER_TIME.template, {"view": view, "key": OVER_TIME.key, "title": OVER_TIME.title})
     assert f"{name}, by week of the first exposure" in html and f"{name}, how long it takes" in html
-    assert html.count("<table") == 2
+    assert html.count("<table") == 3

@@ -233,3 +233,18 @@ def test_analyse__guardrail_of_times__is_judged_like_any_other() -> None:
     assert guardrail is not None
     assert guardrail.outcome is GuardrailOutcome.SAFE
     assert guardrail.power is not None and guardrail.power > 0.9
+
+
+def test_macro_alarm__times_of_purchases_that_dry_up__warns_before_the_first_look() -> None:
+    def codes(bought: tuple[int, int]) -> set[str]:
+        # 900 visitors of each variant, all on the first day; on day 3 their window of 14 days is far from over.
+        hours = np.concatenate([np.where(np.arange(900) < n, 5.0, np.nan) for n in bought])
+        first = np.tile(worlds.microseconds(worlds.START) + np.arange(900) * (worlds.DAY_US // 900), 2)
+        people = worlds.totals(("control", "treatment"), np.repeat([0, 1], 900), {"purchase": hours}, first)
+        metric = worlds.macro_guardrail("purchase", kind="time_to_event", window_hours=WINDOW)
+        plan = worlds.plan(metric, is_imported=False, horizon_days=DAYS)
+        found = analyse(plan, people, worlds.exposures_of(people), as_of=worlds.at_day(3))
+        return {f.code for f in found.findings}
+
+    assert "macro_alarm" in codes((40, 8))
+    assert "macro_alarm" not in codes((40, 31))

@@ -54,7 +54,7 @@ def metric(
     return PlannedMetric(definition, role, margin)
 
 
-def macro_guardrail(key: str = "purchase", margin: float = 0.1, **options: float | None) -> PlannedMetric:
+def macro_guardrail(key: str = "purchase", margin: float = 0.1, **options: float | str | None) -> PlannedMetric:
     return metric(key, Role.GUARDRAIL, conversion=Conversion.MACRO, margin=margin, **options)  # type: ignore[arg-type]
 
 
