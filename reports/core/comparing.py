@@ -16,7 +16,6 @@ from reports.core.methods.single import value_interval
 from reports.core.monitoring import Course, looks_of
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
 from reports.core.results import SUCCESS_ROLES, Look, MetricResult, VariantComparison, VariantValue
-from reports.core.sequential.bounds import nominal_alpha
 from reports.core.statistics import ONE_LOOK_ONLY, Statistic
 
 
@@ -106,7 +105,7 @@ def _guardrail(
     course: Course | None,
     progress: Progress,
 ) -> GuardrailResult | None:
-    """Judge a guardrail: safety once, at the end or at the level of the current look; harm at any look by its bounds."""
+    """Judge a guardrail at the level of the current look: safety now, harm at any look so far."""
     if planned.role is not Role.GUARDRAIL or planned.margin is None:
         return None
     alpha, final_alpha, is_worse, worsening = plan.guardrail_alpha, plan.guardrail_alpha, None, None
@@ -115,9 +114,15 @@ def _guardrail(
         crossed = course.first_crossing(2 * plan.guardrail_alpha, upward=not wants_more)
         is_worse = crossed is not None
         worsening = _worsening(plan, course, crossed) if crossed is not None else None
-        if not progress.is_final and course.days:
-            alpha = nominal_alpha(course.bounds(2 * plan.guardrail_alpha)[-1]) / 2
-            final_alpha = course.monitor.planned_alpha(2 * plan.guardrail_alpha) / 2
+        if course.days:
+            alpha = course.monitor.safety_alpha(2 * plan.guardrail_alpha) / 2
+        if progress.is_final:
+            final_alpha = alpha
+        elif course.is_monitored:
+            planned_alpha = course.monitor.planned_safety_alpha(
+                2 * plan.guardrail_alpha, horizon_days=plan.horizon_days
+            )
+            final_alpha = planned_alpha / 2
     return judge_guardrail(
         method_for(treatment, control),
         treatment,

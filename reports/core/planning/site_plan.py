@@ -18,6 +18,7 @@ from reports.core.planner import (
 )
 from reports.core.planning.ask import MOST_WEEKS, Ask
 from reports.core.planning.past import Baseline, NoBaseline, Traffic
+from reports.core.sequential.design import final_safety_alpha
 
 GUARDRAIL_ALPHA = 0.05
 TABLE_WEEKS = (2, 4, 6, 8)
@@ -204,11 +205,18 @@ def _outlook(plan: MetricPlan, ask: Ask, weeks: int) -> GuardrailOutlook | None:
         base.value,
         int(matured * control),
         margin=plan.candidate.margin or ask.margin,
-        alpha=GUARDRAIL_ALPHA,
+        alpha=guardrail_alpha(plan.candidate.metric, weeks),
         visitors_of_treatment=int(matured * treatment),
         deviation=base.deviation,
         direction=plan.candidate.metric.direction,
     )
+
+
+def guardrail_alpha(metric: MetricDefinition, weeks: int) -> float:
+    """Return the one-sided alpha of a guardrail's last look; without a conversion window it is the only one."""
+    if metric.window_hours is None:
+        return GUARDRAIL_ALPHA
+    return final_safety_alpha(weeks * DAYS_A_WEEK, 2 * GUARDRAIL_ALPHA) / 2
 
 
 def _family_size(one: Candidate, candidates: Sequence[Candidate]) -> int:

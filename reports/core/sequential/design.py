@@ -10,12 +10,17 @@ import numpy as np
 from scipy import optimize, special
 
 from reports.core.progress import FIRST_LOOK_DAYS
-from reports.core.sequential.bounds import HIGHEST, efficacy_bounds
+from reports.core.sequential.bounds import HIGHEST, efficacy_bounds, nominal_alpha
 from reports.core.sequential.recursion import START, Paths, check_information, crossing_probabilities
 from reports.core.sequential.spending import spending_named
 
 DEFAULT_SPENDING = "LD-OBF"
 DEFAULT_FUTILITY = "HSD(-4)"
+
+# Safety is asked at every look, and people go on until it is shown, so its looks share one alpha as well. Most of it is kept
+# for the end, where a guardrail of few conversions is decided. Measured, 28 daily looks, 5 % base, true drop of the margin, 20,000 replicates:
+# safe at any look in 5.1 %; with O'Brien-Fleming bounds before the end and all of alpha at it 6.3 %. Power at no change 83.9 %, one look 84.4 %.
+SAFETY_SPENDING = "HSD(-8)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +164,9 @@ def default_design(horizon_days: int, *, alpha: float, power: float) -> Design:
     """Return the default design of a horizon: a look each day from day 7, at an even flow of visitors."""
     information = tuple(day / horizon_days for day in look_days(horizon_days))
     return design(information, alpha=alpha, power=power)
+
+
+def final_safety_alpha(horizon_days: int, alpha: float) -> float:
+    """Return the alpha of a single test at the last of daily looks at safety that err in `alpha` together."""
+    information = [day / horizon_days for day in look_days(horizon_days)]
+    return nominal_alpha(efficacy_bounds(information, alpha=alpha, spending=SAFETY_SPENDING)[-1])

@@ -10,7 +10,13 @@ from typing import Protocol
 from experiments.core.plan import Monitoring
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.confidence import critical_z, log_evidence
-from reports.core.sequential.design import DEFAULT_FUTILITY, default_design, futility_bounds
+from reports.core.sequential.design import (
+    DEFAULT_FUTILITY,
+    SAFETY_SPENDING,
+    default_design,
+    final_safety_alpha,
+    futility_bounds,
+)
 from reports.core.sequential.inference import Stagewise, repeated_p, sequential_p, stagewise
 
 PLANNED_POWER = 0.8
@@ -40,8 +46,12 @@ class Monitor(Protocol):
         """
         ...
 
-    def planned_alpha(self, alpha: float) -> float:
-        """Return the alpha of a single test that asks once, with the planned visitors in, what may be asked at any look."""
+    def safety_alpha(self, alpha: float) -> float:
+        """Return the alpha of a single test at the latest look, so that safety asked for at all looks errs in `alpha`."""
+        ...
+
+    def planned_safety_alpha(self, alpha: float, *, horizon_days: int | None) -> float:
+        """Return the same for the look with the planned data in."""
         ...
 
     def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:
@@ -79,9 +89,12 @@ class GroupSequential:
         upto = slice(None, look + 1)
         return repeated_p(self.information[upto], z, alpha=alpha, shares=self.shares[upto])
 
-    def planned_alpha(self, alpha: float) -> float:
-        # There is one planned end, so the question asked there alone has all of alpha.
-        return alpha
+    def safety_alpha(self, alpha: float) -> float:
+        bounds = efficacy_bounds(self.information, alpha=alpha, shares=self.shares, spending=SAFETY_SPENDING)
+        return nominal_alpha(bounds[-1])
+
+    def planned_safety_alpha(self, alpha: float, *, horizon_days: int | None) -> float:
+        return alpha if horizon_days is None or horizon_days % 7 else final_safety_alpha(horizon_days, alpha)
 
     def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:
         if horizon_days is None or horizon_days % 7 or not self.information:
@@ -135,7 +148,10 @@ class ConfidenceSequence:
     def p_value_at(self, look: int, z: float, *, alpha: float) -> float:
         return min(1.0, math.exp(-log_evidence(z, self.visitors[look], tuning=self.tuning)))
 
-    def planned_alpha(self, alpha: float) -> float:
+    def safety_alpha(self, alpha: float) -> float:
+        return nominal_alpha(self.bounds(alpha)[-1])
+
+    def planned_safety_alpha(self, alpha: float, *, horizon_days: int | None) -> float:
         return nominal_alpha(critical_z(self.tuned_for, tuning=self.tuning, alpha=alpha))
 
     def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:

@@ -8,7 +8,7 @@ from scipy import special
 
 from reports.core.analyse import analyse
 from reports.core.methods.midp import mid_p_z
-from reports.core.methods.score import z_difference
+from reports.core.methods.score import z_difference, z_ratio
 from reports.core.results import Claim
 from reports.core.sequential.bounds import efficacy_bounds
 from tests import calibration
@@ -65,6 +65,37 @@ def test_unequal_split__mid_p_keeps_what_an_unpooled_variance_breaks() -> None:
     sample = slice(0, 400)
     z = mid_p_z(treatment[sample], np.broadcast_to(n_t, (400, 22)), control[sample], np.broadcast_to(n_c, (400, 22)))
     assert _any_look(z, bounds) <= limits(0.05, 400)[1]
+
+
+def test_guardrail__true_drop_of_its_margin__is_shown_safe_at_any_look_in_five_per_cent() -> None:
+    rng = np.random.default_rng(23)
+    per_arm = 200 * np.arange(6, 28)
+    control, treatment = (
+        np.cumsum(rng.binomial(200, base, (REPLICATES, 27)), axis=1)[:, 5:] for base in (0.05, 0.05 * 0.8)
+    )
+    z = z_ratio(0.8, treatment, per_arm, control, per_arm)
+    information = per_arm / (200 * 28)
+    bounds = np.asarray(efficacy_bounds(information, alpha=0.10, shares=SHARES, spending="HSD(-8)"))
+    low, high = limits(0.05, REPLICATES)
+    assert low <= np.mean((z >= bounds).any(axis=1)) <= high
+    # Most of the level is kept for the end: there it is hardly less than that of one look.
+    assert 0.040 < special.ndtr(-bounds[-1]) < 0.050
+
+    # These are the levels that the analysis judges by.
+    plan = worlds.plan(
+        worlds.metric("cart", window_hours=24),
+        worlds.macro_guardrail("purchase", 0.2, window_hours=24),
+        is_imported=False,
+        horizon_days=28,
+    )
+    variant, when = Traffic((200, 200)).arrivals()
+    values = (rng.random(len(when)) < 0.05).astype(float)
+    people = worlds.totals(("control", "treatment"), variant, {"cart": values, "purchase": values}, when)
+    for day in (10, 28):
+        analysis = analyse(plan, people, worlds.exposures_of(people), as_of=worlds.at_day(day))
+        guardrail = analysis.metrics[1].comparisons[0].guardrail
+        assert guardrail is not None
+        assert guardrail.alpha == pytest.approx(float(special.ndtr(-bounds[day - 7])), rel=1e-2)
 
 
 def test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say() -> None:
