@@ -47,11 +47,11 @@ def fingerprint(totals: VisitorTotals, exposures: ExposureCounts) -> str:
         values = totals.columns[name].astype(np.float32) + np.float32(0)  # -0 becomes 0
         number = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
         words = _mixed(words) ^ number.astype(np.uint64)
-    rows = int(np.sum(_mixed(words), dtype=np.uint64))
     for name in sorted(totals.traits):
         words = _mixed(words) ^ _bits(totals.traits[name].codes + 1)
     if totals.seen_before is not None:
         words = _mixed(words) ^ _bits(totals.seen_before)
+    rows = int(np.sum(_mixed(words), dtype=np.uint64))
     counts = {**asdict(exposures), "visitors": dict(exposures.visitors), "unknown": dict(exposures.unknown_variants)}
     labels = {name: list(trait.labels) for name, trait in totals.traits.items()}
     names = [list(totals.variants), sorted(totals.columns), labels, totals.seen_before is not None]

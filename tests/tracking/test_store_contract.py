@@ -368,6 +368,12 @@ def test_visitor_totals__traits__are_the_latest_text_up_to_the_first_exposure(st
     assert found.traits["device"].labels == ("desktop",)
 
 
+@pytest.mark.parametrize("odd", ["\0", "a\0", "日", "'", " "])
+def test_visitor_totals__odd_traits__are_kept_as_they_are(store: EventStore, odd: str) -> None:
+    store.load(SITE, [exposure("a", "new", 5, context={"device": odd}), exposure("b", "new", 5)])
+    assert store.visitor_totals(ask(traits=("device",))).traits["device"].labels == (odd,)
+
+
 def test_visitor_totals__traits_at_one_time__are_the_largest_text(store: EventStore) -> None:
     store.load(
         SITE, [exposure("a", "new", 5, context={"device": "a"}), event(visitor="a", hours=5, context={"device": "b"})]
@@ -391,6 +397,28 @@ def test_visitor_totals__seen_before__takes_the_lookback_in_and_leaves_aliases_a
     found = store.visitor_totals(ask(lookback_hours=24.0))
     assert found.seen_before is not None and found.seen_before.sum() == 1
     assert store.visitor_totals(ask()).seen_before is None
+
+
+def test_visitor_totals__identity_linked_after_the_exposure__brings_no_past_but_what_it_does_later(
+    store: EventStore,
+) -> None:
+    store.load(
+        SITE,
+        [
+            event(visitor="known", hours=1, context={"device": "phone"}),
+            event(visitor="anonymous", hours=2),
+            exposure("anonymous", "new", 5),
+            event(visitor="known", hours=6),
+            event(visitor="known", hours=6.5),
+            alias("known", "anonymous", 7),
+        ],
+    )
+    before = Column("before", "buy", Aggregate.COUNT, start_hours=-24, end_hours=0)
+    after = Column("after", "buy", Aggregate.COUNT)
+    found = store.visitor_totals(ask(before, after, traits=("device",), lookback_hours=24.0))
+    assert rows(found) == [("new", DAY_0 + 5 * HOUR_US, 2.0, 1.0, None, True)]
+    alone = store.visitor_totals(ask(before, as_of=DAY_0 + 5 * HOUR_US, traits=("device",), lookback_hours=24.0))
+    assert rows(alone) == [("new", DAY_0 + 5 * HOUR_US, 1.0, None, True)]
 
 
 # --- names, erasure, retention ------------------------------------------------------------------------------------------

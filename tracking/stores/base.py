@@ -76,6 +76,9 @@ class EventStore(Protocol):
         without events has 0 in COUNT, SUM and DAYS columns and NaN in FIRST_HOURS. In SUM an event without a value adds 0, and
         so does a `value_property` that is no number. Windows are rounded to whole microseconds by `hours_to_us`.
 
+        What happened before the first exposure counts only under the id that met the variant then (of several at one time the
+        smallest id): an identity that is linked later, perhaps because of the treatment, brings no past with it.
+
         A trait is the text under its key in the context of the visitor's latest event that has one, from `lookback_hours` before
         the first exposure up to and including it; of several at one time the largest text. What is no text, or empty, is none.
         Labels are sorted and each is used. `seen_before` says who had an event other than `$alias` in that time, the first
@@ -88,7 +91,7 @@ class EventStore(Protocol):
 
         A visit begins with any event but `$alias`, or with the request's `entry` event; the first one in the period counts,
         whatever was before. Columns are those of `visitor_totals`, counted from the time first seen instead of from an
-        exposure.
+        exposure, and what was before counts only under the id that was seen then.
         """
         ...
 

@@ -12,22 +12,25 @@ from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.identity import Identities
 from tracking.stores.duck import scalar, text
 from tracking.stores.snapshot import Snapshot
-from tracking.stores.totals_sql import columns_query
+from tracking.stores.totals_sql import columns_query, identity_column
 
 
 def visitor_history(snapshot: Snapshot, request: HistoryRequest) -> VisitorHistory:
     identities = snapshot.identities(as_of=request.as_of)
     by_id = _has_collision(snapshot, request)
+    identity = identity_column(by_id=by_id)
     first = _seen(snapshot, request, identities, by_id=by_id)
     snapshot.db.execute(
-        f"CREATE OR REPLACE TEMP TABLE exposed AS SELECT key, first, first AS packed FROM "
-        f"(SELECT key, min(time) AS first FROM {first} GROUP BY key)"
+        f"CREATE OR REPLACE TEMP TABLE exposed AS SELECT key, seen.time AS first, first AS packed, seen.own AS own FROM "
+        f"(SELECT key, min({{'time': time, 'id': visitor_id, 'own': {identity}}}) AS seen FROM {first} GROUP BY key)"
     )
 
     def events(from_time: int, to_time: int) -> str:
         return snapshot.keyed_events(identities, by_id=by_id, from_time=from_time, to_time=to_time)
 
-    query, parameters = columns_query(snapshot.db, request.columns, as_of=request.as_of, events=events)
+    query, parameters = columns_query(
+        snapshot.db, request.columns, as_of=request.as_of, identity=identity, events=events
+    )
     rows: dict[str, NDArray[Any]] = snapshot.db.execute(query, parameters).fetchnumpy()
     return VisitorHistory(
         first_seen=np.asarray(rows["packed"], dtype=np.int64),
@@ -51,7 +54,7 @@ def _visits(request: HistoryRequest) -> str:
 def _seen(snapshot: Snapshot, request: HistoryRequest, identities: Identities, *, by_id: bool) -> str:
     since, last = _bounds(request)
     events = snapshot.keyed_events(identities, by_id=by_id, from_time=since, to_time=last)
-    return f"(SELECT key, time FROM {events} WHERE {_visits(request)})"
+    return f"(SELECT key, time, visitor, visitor_id FROM {events} WHERE {_visits(request)})"
 
 
 def _has_collision(snapshot: Snapshot, request: HistoryRequest) -> bool:

@@ -9,6 +9,7 @@ from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.core.metrics import MOST_DAYS, Aggregate, Column, Comparator, PropertyTest
 from tracking.core.days import local_date
@@ -24,6 +25,9 @@ from tracking.core.totals import (
     TraitValues,
     VisitorTotals,
 )
+
+# Time, variant and visitor id of an exposure.
+Met = tuple[int, str, str]
 
 
 class MemoryStore:
@@ -67,10 +71,10 @@ class MemoryStore:
         exposures = self._exposures(request, identities)
         planned = set(request.variants)
         firsts = {who: first for who, met in exposures.items() if (first := _first(met, planned)) is not None}
-        seen = {who: {variant for _, variant in met} for who, met in exposures.items()}
-        times = [time for met in exposures.values() for time, variant in met if variant in planned]
+        seen = {who: {variant for _, variant, _ in met} for who, met in exposures.items()}
+        times = [time for met in exposures.values() for time, variant, _ in met if variant in planned]
         groups = Counter(identities.representative.values())
-        visitors = Counter(variant for _, variant in firsts.values())
+        visitors = Counter(variant for _, variant, _ in firsts.values())
         unknown = Counter(variant for variants in seen.values() for variant in variants - planned)
         return ExposureCounts(
             visitors={key: visitors[key] for key in request.variants},
@@ -78,7 +82,7 @@ class MemoryStore:
             conflicting=sum(bool(variants - planned) for variants in seen.values()),
             only_conflicting=sum(not variants & planned for variants in seen.values()),
             linked_identities=sum(groups[who] > 1 for who in exposures),
-            daily=_daily(list(firsts.values()), request),
+            daily=_daily([(time, variant) for time, variant, _ in firsts.values()], request),
             first_exposure=min(times, default=None),
             last_exposure=max(times, default=None),
             last_event=max((one.time for one in self._of(request.site) if one.time <= request.as_of), default=None),
@@ -92,25 +96,17 @@ class MemoryStore:
             who: first for who, met in exposures.items() if (first := _first(met, set(request.variants))) is not None
         }
         events = self._by_visitor(request.site, identities, request.as_of)
+        mine = [(_as_known_at(first, own, events[who]), first) for who, (first, _, own) in firsts.items()]
         return VisitorTotals(
             variants=request.variants,
-            variant=np.array([request.variants.index(variant) for _, variant in firsts.values()], dtype=np.int8),
-            first_exposure=np.array([time for time, _ in firsts.values()], dtype=np.int64),
-            columns={
-                column.name: np.array(
-                    [_number(column, events[who], first) for who, (first, _) in firsts.items()], dtype=np.float64
-                )
-                for column in request.columns
-            },
+            variant=np.array([request.variants.index(variant) for _, variant, _ in firsts.values()], dtype=np.int8),
+            first_exposure=np.array([time for time, _, _ in firsts.values()], dtype=np.int64),
+            columns=_columns(request.columns, mine),
             traits={
-                key: _coded([_trait(key, events[who], first, request) for who, (first, _) in firsts.items()])
-                for key in request.traits
+                key: _coded([_trait(key, theirs, first, request) for theirs, first in mine]) for key in request.traits
             },
             seen_before=np.array(
-                [
-                    any(one.time < first for one in _earlier(events[who], first, request))
-                    for who, (first, _) in firsts.items()
-                ],
+                [any(one.time < first for one in _earlier(theirs, first, request)) for theirs, first in mine],
                 dtype=np.bool_,
             )
             if request.lookback_hours
@@ -121,7 +117,7 @@ class MemoryStore:
         events = self._by_visitor(request.site, self._identities(request.site, request.as_of), request.as_of)
         visits = {
             who: [
-                one.time
+                (one.time, one.visitor_id)
                 for one in theirs
                 if request.since <= one.time < request.until
                 and (one.name != ALIAS if request.entry is None else one.name == request.entry)
@@ -129,14 +125,10 @@ class MemoryStore:
             for who, theirs in events.items()
         }
         firsts = {who: min(times) for who, times in visits.items() if times}
+        mine = [(_as_known_at(first, own, events[who]), first) for who, (first, own) in firsts.items()]
         return VisitorHistory(
-            first_seen=np.array(list(firsts.values()), dtype=np.int64),
-            columns={
-                column.name: np.array(
-                    [_number(column, events[who], first) for who, first in firsts.items()], dtype=np.float64
-                )
-                for column in request.columns
-            },
+            first_seen=np.array([time for time, _ in firsts.values()], dtype=np.int64),
+            columns=_columns(request.columns, mine),
         )
 
     def event_names(self, *, site: str) -> Sequence[EventNameSummary]:
@@ -191,9 +183,9 @@ class MemoryStore:
             if one.name == ALIAS and (as_of is None or one.time <= as_of)
         )
 
-    def _exposures(self, request: TotalsRequest, identities: Identities) -> dict[str, list[tuple[int, str]]]:
-        """Return (time, variant) of each visitor's exposures that the request takes in."""
-        found: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    def _exposures(self, request: TotalsRequest, identities: Identities) -> dict[str, list[Met]]:
+        """Return each visitor's exposures that the request takes in."""
+        found: dict[str, list[Met]] = defaultdict(list)
         for one in self._of(request.site):
             if (
                 one.name == EXPOSURE
@@ -202,12 +194,24 @@ class MemoryStore:
                 and (request.since is None or one.time >= request.since)
                 and (request.until is None or one.time < request.until)
             ):
-                found[identities.of(one.visitor_id)].append((one.time, one.properties["variant"]))
+                found[identities.of(one.visitor_id)].append((one.time, one.properties["variant"], one.visitor_id))
         return found
 
 
-def _first(met: list[tuple[int, str]], planned: set[str]) -> tuple[int, str] | None:
-    return min(((time, variant) for time, variant in met if variant in planned), default=None)
+def _first(met: list[Met], planned: set[str]) -> Met | None:
+    return min((one for one in met if one[1] in planned), default=None)
+
+
+def _as_known_at(first: int, own: str, events: list[Event]) -> list[Event]:
+    """Return the events without those that were somebody else's at the time."""
+    return [one for one in events if one.time >= first or one.visitor_id == own]
+
+
+def _columns(columns: Sequence[Column], mine: list[tuple[list[Event], int]]) -> dict[str, NDArray[np.float64]]:
+    return {
+        column.name: np.array([_number(column, theirs, first) for theirs, first in mine], dtype=np.float64)
+        for column in columns
+    }
 
 
 def _number(column: Column, events: list[Event], first: int) -> float:

@@ -33,14 +33,19 @@ _ORDER = {
 class Exposed:
     """The table `exposed` of a request, one row per visitor.
 
-    `packed` is empty for those who saw no planned variant. `by_id` tells that keys are visitor ids, because two exposed
-    visitors share a hash.
+    `packed` is empty for those who saw no planned variant. `own` is the one identity that met the variant first. `by_id`
+    tells that identities are visitor ids, because two exposed visitors share a hash.
     """
 
     snapshot: Snapshot
     request: TotalsRequest
     identities: Identities
     by_id: bool
+
+    @property
+    def identity(self) -> str:
+        """The column of an event that `own` is compared with."""
+        return identity_column(by_id=self.by_id)
 
     def events(self, *, from_time: int | None, to_time: int | None) -> str:
         return self.snapshot.keyed_events(self.identities, by_id=self.by_id, from_time=from_time, to_time=to_time)
@@ -65,6 +70,10 @@ class Exposed:
         return by_rank[packed % PACK] if len(by_rank) else np.empty(0, np.int8)
 
 
+def identity_column(*, by_id: bool) -> str:
+    return "visitor_id" if by_id else "visitor"
+
+
 def find_exposed(snapshot: Snapshot, request: TotalsRequest) -> Exposed:
     """Fill the table `exposed`.
 
@@ -79,8 +88,10 @@ def find_exposed(snapshot: Snapshot, request: TotalsRequest) -> Exposed:
     snapshot.db.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE exposed AS
-        SELECT *, packed // {PACK} AS first FROM (
-            SELECT key, min(time * {PACK} + rank) AS packed, max(time) FILTER (rank IS NOT NULL) AS last,
+        SELECT * EXCLUDE (met), met.packed AS packed, met.own AS own, met.packed // {PACK} AS first FROM (
+            SELECT key, max(time) FILTER (rank IS NOT NULL) AS last,
+                min({{'packed': time * {PACK} + rank, 'id': visitor_id, 'own': {exposed.identity}}})
+                    FILTER (rank IS NOT NULL) AS met,
                 coalesce(min(rank) <> max(rank), false) AS in_several, bool_or(rank IS NULL) AS is_conflicting
             FROM {exposed.exposures()} GROUP BY key
         )
@@ -101,6 +112,7 @@ def visitor_totals(snapshot: Snapshot, request: TotalsRequest) -> VisitorTotals:
         snapshot.db,
         request.columns,
         as_of=request.as_of,
+        identity=exposed.identity,
         events=lambda from_time, to_time: exposed.events(from_time=from_time, to_time=to_time),
     )
     if request.traits or request.lookback_hours:
@@ -139,25 +151,31 @@ def _before(exposed: Exposed) -> str:
             SELECT {", ".join(["e.key", "e.time", "x.first", *traits])}
             FROM {exposed.events(from_time=begin, to_time=end)} e JOIN exposed x ON e.key = x.key
             WHERE e.name <> {text(ALIAS)} AND e.time BETWEEN x.first - {reach} AND x.first
+                AND (e.time = x.first OR e.{exposed.identity} = x.own)
         ) GROUP BY key
     )"""
 
 
 def _coded(values: NDArray[Any]) -> TraitValues:
-    texts = np.ma.filled(values, "").astype(object)
-    labels, codes = (
-        np.unique(texts.astype(str), return_inverse=True) if len(texts) else (np.empty(0, str), np.empty(0, int))
-    )
-    has_none = bool(len(labels)) and labels[0] == ""
-    return TraitValues(tuple(str(label) for label in labels[has_none:]), (codes - has_none).astype(np.int32))
+    # Plain texts in a dict: an array of texts would cut off a NUL at their end.
+    texts = np.ma.filled(values, "").tolist()
+    labels = tuple(sorted(set(texts) - {""}))
+    place = {label: code for code, label in enumerate(labels)}
+    return TraitValues(labels, np.fromiter((place.get(one, -1) for one in texts), dtype=np.int32, count=len(texts)))
 
 
 def columns_query(
-    db: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, as_of: int, events: Callable[[int, int], str]
+    db: duckdb.DuckDBPyConnection,
+    columns: Sequence[Column],
+    *,
+    as_of: int,
+    identity: str,
+    events: Callable[[int, int], str],
 ) -> tuple[str, list[Any]]:
     """Return the question for the columns `c0`, `c1`... of each row of the table `exposed`, and its parameters.
 
-    `events` gives the keyed events between two times, both included; `exposed` has key, first and packed.
+    `events` gives the keyed events between two times, both included; `exposed` has key, first and packed, and `own`, to be
+    compared with the event's column `identity`.
     """
     if not columns:
         return "SELECT key, packed FROM exposed WHERE packed IS NOT NULL", []
@@ -168,6 +186,8 @@ def columns_query(
     first = scalar(db, "SELECT min(first) FROM exposed")
     from_time = 0 if first is None else max(first + earliest, 0)
     names = ", ".join(sorted({text(column.event) for column in columns}))
+    # What an identity did before is the visitor's only if it was the one exposed: a link may be a result of the treatment.
+    is_theirs = f"AND (e.time >= x.first OR e.{identity} = x.own)" if earliest < 0 else ""
     query = f"""
         SELECT x.key, x.packed, {", ".join(outer)}
         FROM exposed x LEFT JOIN (
@@ -176,6 +196,7 @@ def columns_query(
                 SELECT e.key, e.name, e.value, e.properties, e.time - x.first AS after
                 FROM {events(from_time, as_of)} e JOIN exposed x ON e.key = x.key
                 WHERE e.name IN ({names}) AND e.time BETWEEN {from_time} AND {as_of} AND e.time - x.first >= {earliest}
+                    {is_theirs}
             ) GROUP BY key
         ) t ON t.key = x.key
         WHERE x.packed IS NOT NULL

@@ -19,7 +19,7 @@ from reports.core.bundle import Bundle, read_bundle, write_bundle
 from reports.core.inputs import Inputs, fingerprint
 from reports.core.reproduction import differences, reproduce
 from tests.reports.core import worlds
-from tracking.core.totals import DailyExposures, VisitorTotals
+from tracking.core.totals import DailyExposures, TraitValues, VisitorTotals
 
 
 def _inputs(seed: int = 1) -> Inputs:
@@ -174,6 +174,24 @@ def test_read_bundle__of_a_later_schema__says_which_it_reads() -> None:
     with pytest.raises(Refused, match="reads schema 1") as refused:
         _altered(_set("schema", 2))
     assert refused.value.code == "bundle_schema_unknown"
+
+
+def test_fingerprint__traits_and_seen_before__see_every_change_and_no_order() -> None:
+    def of(codes: list[int], seen: list[bool], labels: tuple[str, ...] = ("desktop", "phone")) -> str:
+        plain = worlds.totals("ab", [0, 1, 1], {"x": [1.0, 2.0, 3.0]}, [5, 6, 7])
+        traits = {"device": TraitValues(labels, np.array(codes, dtype=np.int32))}
+        return fingerprint(
+            replace(plain, traits=traits, seen_before=np.array(seen)), worlds.exposures({"a": 1, "b": 2})
+        )
+
+    answers = [
+        of([0, 1, -1], [True, False, False]),
+        of([1, 0, -1], [True, False, False]),
+        of([0, 1, 1], [True, False, False]),
+        of([0, 1, -1], [False, True, False]),
+        of([0, 1, -1], [True, False, False], ("desktop", "tablet")),
+    ]
+    assert len(set(answers)) == len(answers)
 
 
 def test_differences__numbers__count_only_beyond_rounding_and_never_mix_with_truths() -> None:
