@@ -9,7 +9,7 @@ from typing import Any
 from experiments.core.metric_kinds.quantile import QuantileKind, quantile_words
 from experiments.core.metric_kinds.retention import PERIOD, RetentionKind
 from experiments.core.metrics import Direction
-from experiments.core.plan import PlannedMetric
+from experiments.core.plan import Monitoring, PlannedMetric
 from reports.sections import numbers
 from reports.sections.base import ReportInput, Section
 from reports.sections.estimates import estimate_of
@@ -113,6 +113,11 @@ def _meaning(report: ReportInput) -> str:
     assert report.document is not None
     comparisons = [c for m in report.document["metrics"] for c in m.get("comparisons", ())]
     lift = "Lift is the change against the control, the bar its interval: the lifts that these visitors do not speak against."
+    if report.document.get("monitoring") == Monitoring.CONFIDENCE_SEQUENCE:
+        return (
+            f"{lift} There is no planned end: it is widened so that it holds at every look, however long the experiment runs, and "
+            "needs no correction whenever one stops."
+        )
     if any(estimate_of(c).is_sequential for c in comparisons):
         return (
             f"{lift} It is widened so that looking every day does no harm, and narrows as the planned end comes near; once a "

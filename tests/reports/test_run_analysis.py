@@ -7,14 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from experiments import services as experiments
 from experiments.core.refusal import Refused
+from experiments.models import Metric
 from experiments.selectors.plans import plan_of
 from reports import selectors, services
 from reports.models import AnalysisRun
 from tests.reports import documents
-from tests.reports.factories import NOW, START, make_draft, make_run, make_running
+from tests.reports.factories import NOW, START, make_draft, make_person, make_run, make_running
 from tracking import services as tracking
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +67,33 @@ def test_run_analysis__visitors_and_events_sent__counts_them_as_by_hand() -> Non
     assert run.plan_hash == plan_of(experiment).hash()
     assert run.ruleset_version == 1
     json.dumps(run.result, allow_nan=False)
+
+
+def test_run_analysis__experiment_without_a_planned_end__is_watched_and_shown_as_such(client: Client) -> None:
+    draft = make_draft(monitoring="confidence_sequence", horizon_weeks=None, planned_visitors=60)
+    # Without a window it would never decide, and the check list would refuse the start.
+    Metric.objects.filter(key="add_to_cart").update(window_hours=24)
+    experiment = experiments.start_experiment(experiment=draft, now=START)
+    for n in range(40):
+        for variant, converts in (("control", n % 5 == 0), ("banner", n % 5 != 0)):
+            expose(f"{variant}{n}", variant, START + n * HOUR)
+            if converts:
+                send(f"{variant}{n}", "add_to_cart", START + (n + 1) * HOUR)
+
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+
+    assert run.result is not None, run.error
+    assert (run.result["monitoring"], run.result["is_final"]) == ("confidence_sequence", False)
+    cart = next(m for m in run.result["metrics"] if m["key"] == "add_to_cart")["comparisons"][0]
+    # 8 of 40 against 32 of 40: beyond the bound of 80 visitors, tuned for 60.
+    assert cart["claim"] == "better"
+    assert cart["single_look"]["monitoring"] == "confidence_sequence"
+    client.force_login(make_person())
+    for address in ("/reports/", "/reports/free-shipping/"):
+        assert client.get(address).status_code == 200
+    text = client.get("/reports/free-shipping/").content.decode()
+    assert "There is no planned end" in text
+    assert "none: a confidence sequence holds at every look" in text
 
 
 def test_run_analysis__as_of_before_an_event__does_not_count_it() -> None:
