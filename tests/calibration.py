@@ -237,7 +237,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         hours_until(0.05, 0.05),
         claims,
         0.05,
-        quick=10,
+        quick=6,
     ),
     Scenario(
         "Kaplan-Meier, any look, 90/10, 2 %, no effect",
@@ -247,7 +247,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         claims,
         0.05,
         is_upper_limit=True,
-        quick=10,
+        quick=6,
     ),
     Scenario(
         "Kaplan-Meier, variant that only converts sooner",
@@ -257,7 +257,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         claims_better,
         0.025,
         is_upper_limit=True,
-        quick=10,
+        quick=6,
     ),
     Scenario("interval misses, 5 %", FINISHED, Traffic((20, 20)), bernoulli(0.05, 0.08), misses(0.03), 0.05),
     Scenario("revenue, no effect", SPEND, Traffic((100, 100)), revenue(0.1), claims, 0.05),

@@ -203,10 +203,10 @@ def test_analyse__random_lags_that_only_differ_in_speed__win_no_more_often_than_
     # The shares are such that the same part of both variants converts within the window.
     lags, shares = (4.0, 2.0), (0.2 / (1 - math.exp(-14 / 4)), 0.2 / (1 - math.exp(-14 / 2)))
     wins = 0
-    for seed in range(16):
+    for seed in range(10):
         people, _ = _world(np.random.default_rng(seed), shares=shares, lags=lags, per_day=50)
         wins += _analyse(people, kind="time_to_event").metrics[0].comparisons[0].claim is Claim.BETTER
-    assert wins <= stats.binom.ppf(0.9995, 16, 0.025)
+    assert wins <= stats.binom.ppf(0.9995, 10, 0.025)
 
 
 def test_analyse__event_after_the_look__is_unknown_at_the_look() -> None:

@@ -93,7 +93,7 @@ def test_bootstrap__any_two_variants__interval_excludes_no_difference_exactly_wh
 
 def test_bootstrap__simulated_amounts__holds_the_true_difference_as_often_as_it_says() -> None:
     # The median of lognormal(3, 1.1) is exp(3); a fifth more in the treatment. 3 in 4 visitors buy.
-    rng, true, held, tries = np.random.default_rng(11), 0.2 * np.exp(3), 0, 300
+    rng, true, held, tries = np.random.default_rng(11), 0.2 * np.exp(3), 0, 200
     for _ in range(tries):
         t = _amounts(rng, 300, scale=1.2, buyers=0.75)
         c = _amounts(rng, 300, buyers=0.75)

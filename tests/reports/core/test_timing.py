@@ -38,22 +38,22 @@ def _bits(active: np.ndarray) -> np.ndarray:
 def test_daily_trend__days_of_visitors_that_hang_together__has_slope_and_error_of_gee() -> None:
     rng = np.random.default_rng(3)
     base = 0.2 * 0.85 ** np.arange(7)
-    t, c = _active(rng, 4000, base * 1.4 * 0.95 ** np.arange(7)), _active(rng, 4000, base)
+    t, c = _active(rng, 1500, base * 1.4 * 0.95 ** np.arange(7)), _active(rng, 1500, base)
     found = daily_trend(DailyActivity(t, len(t)), DailyActivity(c, len(c)))
     assert found is not None
     _, _, slope, error = found
     y = np.concatenate([t, c]).ravel()
-    day = np.tile(np.arange(7), 8000)
-    is_treated = np.repeat([1.0, 0.0], 4000 * 7)
+    day = np.tile(np.arange(7), 3000)
+    is_treated = np.repeat([1.0, 0.0], 1500 * 7)
     design = np.column_stack([*(day == d for d in range(7)), is_treated, is_treated * day]).astype(float)
-    fit = sm.GEE(y, design, groups=np.repeat(np.arange(8000), 7), family=sm.families.Poisson()).fit()
+    fit = sm.GEE(y, design, groups=np.repeat(np.arange(3000), 7), family=sm.families.Poisson()).fit()
     assert slope == pytest.approx(fit.params[-1], abs=0.15 * fit.bse[-1])
     assert error == pytest.approx(fit.bse[-1], rel=0.03)
 
 
 def test_daily_trend__constant_lift_on_a_rate_that_falls__is_called_a_trend_no_more_often_than_chance() -> None:
     # A difference of shares falls with the rate itself and would be called novelty; a lift does not.
-    rng, base, tries = np.random.default_rng(7), 0.3 * 0.7 ** np.arange(7), 300
+    rng, base, tries = np.random.default_rng(7), 0.3 * 0.7 ** np.arange(7), 200
     found = []
     for _ in range(tries):
         # Visitors without a single day need no row.
@@ -213,12 +213,12 @@ def test_before__earlier_experiment_still_acts__is_found_by_what_visitors_did_be
 def test_before__sound_assignment__is_accused_as_often_as_chance_says() -> None:
     people, rng = _world(per_day=30), np.random.default_rng(9)
     p_values = []
-    for _ in range(150):
-        bits = np.where(rng.random(len(people.variant)) < 0.1, 1.0, 0.0)
+    for _ in range(100):
+        bits = np.where(rng.random(len(people.variant)) < 0.12, 1.0, 0.0)
         columns = people.columns | {"cart.days": bits}
         analysis = _run(worlds.totals(NAMES, people.variant, columns, people.first_exposure), day=6)
         p_values.append(analysis.timing.before[0].p_value)
-    low, high = stats.binom.ppf([0.0005, 0.9995], 150, 0.05)
+    low, high = stats.binom.ppf([0.0005, 0.9995], 100, 0.05)
     assert low <= sum(p < 0.05 for p in p_values) <= high
 
 
