@@ -38,7 +38,8 @@ class Inputs:
 def fingerprint(totals: VisitorTotals, exposures: ExposureCounts) -> str:
     """Return a sha256 in hex of what the event store answered, whatever the order of the visitors.
 
-    Amounts count to seven digits, so that a sum which two computers round differently in its last bit is no change. A row
+    Amounts count to seven digits, so that a sum which two computers round differently in its last bit is no change; of whole
+    numbers too large for that, such as sets of days, the last 24 bits count as well. A row
     becomes one 64-bit word and the words are added up, which needs no sorting of a million visitors; it tells honest data
     apart and is no protection against somebody who makes two data sets collide on purpose.
     """
@@ -46,7 +47,7 @@ def fingerprint(totals: VisitorTotals, exposures: ExposureCounts) -> str:
     for name in sorted(totals.columns):
         values = totals.columns[name].astype(np.float32) + np.float32(0)  # -0 becomes 0
         number = np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))
-        words = _mixed(words) ^ number.astype(np.uint64)
+        words = _mixed(words) ^ number.astype(np.uint64) ^ (_beyond_seven_digits(totals.columns[name]) << np.uint64(32))
     for name in sorted(totals.traits):
         words = _mixed(words) ^ _bits(totals.traits[name].codes + 1)
     if totals.seen_before is not None:
@@ -57,6 +58,11 @@ def fingerprint(totals: VisitorTotals, exposures: ExposureCounts) -> str:
     names = [list(totals.variants), sorted(totals.columns), labels, totals.seen_before is not None]
     text = json.dumps([*names, len(totals.variant), rows, counts], sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _beyond_seven_digits(values: NDArray[np.float64]) -> Words:
+    whole = np.rint(np.nan_to_num(values, posinf=0.0, neginf=0.0))
+    return np.where(np.abs(whole) >= 2**24, np.mod(whole, 2**24), 0.0).astype(np.uint64)
 
 
 def _bits(values: NDArray[Any]) -> Words:

@@ -232,3 +232,12 @@ def test_fingerprint__whatever_the_visitors__ignores_their_order_and_sees_every_
     assert of([(variant, when + 1, value), *rest]) != of(rows)
     assert of([(variant, when, 2e6), *rest]) != of(rows)
     assert of([*rows, rows[0]]) != of(rows)
+
+
+def test_fingerprint__set_of_days__sees_each_single_day_and_no_rounding() -> None:
+    def of(value: float) -> str:
+        return fingerprint(worlds.totals("ab", [0], {"x": [value]}, [5]), worlds.exposures({"a": 1}))
+
+    days = float(2**34 + 2**20 + 1)
+    assert len({of(days), of(days - 1), of(days - 2**20), of(days + 2)}) == 4
+    assert of(days + 1e-6) == of(days)
