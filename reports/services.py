@@ -90,6 +90,8 @@ def totals_request(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetim
         until=end if ended is None else min(end, ended),
         time_zone=plan.time_zone,
         columns=columns_for(plan),
+        traits=plan.traits,
+        lookback_hours=plan.lookback_hours,
     )
 
 

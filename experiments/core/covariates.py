@@ -46,9 +46,7 @@ class Covariate:
         """The number that the event store must compute, for an activity."""
         if self.kind is not CovariateKind.ACTIVITY:
             return None
-        return Column(
-            f"before.{self.name}", self.name, Aggregate.COUNT, start_hours=-LOOKBACK_HOURS, end_hours=0.0
-        )
+        return Column(f"before.{self.name}", self.name, Aggregate.COUNT, start_hours=-LOOKBACK_HOURS, end_hours=0.0)
 
 
 def covariate_from_text(text: str) -> Covariate:

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from experiments.core.covariates import LOOKBACK_HOURS, Covariate, CovariateKind, covariate_from_text
 from experiments.core.metrics import (
     Comparator,
     Conversion,
@@ -73,7 +74,8 @@ class AnalysisPlan:
     """Everything the analysis needs to know beforehand.
 
     `periods` are given when the weights changed on the way, as those of an imported experiment may have: the variants then
-    carry the weights of the last one, and who came before the first start belongs to the first period.
+    carry the weights of the last one, and who came before the first start belongs to the first period. Where there are
+    `covariates`, shares, means and ratios are compared with what these predict taken out, and that comparison counts.
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
     None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
@@ -98,6 +100,7 @@ class AnalysisPlan:
     is_imported: bool = False
     started_at: datetime | None = None
     periods: tuple[AllocationPeriod, ...] = ()
+    covariates: tuple[Covariate, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_periods()
@@ -113,6 +116,8 @@ class AnalysisPlan:
             raise ValueError(f"alpha lies between 0 and 1, not {self.alpha}.")
         if self.has_no_end and (self.horizon_days is not None or self.is_imported):
             raise ValueError("A confidence sequence is for a running experiment without a planned end.")
+        if self.covariates and self.has_changing_weights:
+            raise ValueError("Covariates are not taken out where the weights changed on the way.")
         if self.has_no_end and not self.planned_visitors:
             raise ValueError(
                 "A confidence sequence needs the number of visitors that its intervals are made narrowest for."
@@ -140,6 +145,16 @@ class AnalysisPlan:
         return any(p.weights != self.periods[0].weights for p in self.periods)
 
     @property
+    def traits(self) -> tuple[str, ...]:
+        """The keys of the events' context that the covariates need."""
+        return tuple(c.name for c in self.covariates if c.kind is CovariateKind.TRAIT)
+
+    @property
+    def lookback_hours(self) -> float:
+        """How far before the first exposure the covariates look."""
+        return LOOKBACK_HOURS if self.covariates else 0.0
+
+    @property
     def control(self) -> PlannedVariant:
         return next(v for v in self.variants if v.is_control)
 
@@ -162,6 +177,7 @@ class AnalysisPlan:
             document["periods"] = [
                 {"starts_at": p.starts_at.isoformat(), "weights": list(p.weights)} for p in self.periods
             ]
+        document["covariates"] = [covariate.text for covariate in self.covariates]
         document["schema"] = PLAN_SCHEMA
         document["started_at"] = self.started_at.isoformat() if self.started_at else None
         return document
@@ -183,6 +199,7 @@ class AnalysisPlan:
             AllocationPeriod(datetime.fromisoformat(p["starts_at"]), tuple(p["weights"]))
             for p in values.get("periods", ())
         )
+        values["covariates"] = tuple(covariate_from_text(text) for text in values["covariates"])
         started_at = values.get("started_at")
         values["started_at"] = datetime.fromisoformat(started_at) if started_at else None
         return cls(**values)

@@ -9,11 +9,13 @@ from datetime import datetime
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Column
 from experiments.core.plan import AnalysisPlan
+from reports.core.adjust.known_before import known_before
 from reports.core.claims import Key, with_claims
 from reports.core.comparing import compare_metric
 from reports.core.decision import Evidence, Verdict, decide
 from reports.core.health import Finding, HealthContext, run_checks
 from reports.core.measure import Measured
+from reports.core.measuring import ADJUSTABLE, measured_with
 from reports.core.measuring import measured as measured_in
 from reports.core.monitoring import Course, course_of
 from reports.core.periods import PeriodCounts, counts_by_period
@@ -44,7 +46,8 @@ def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
     """Return the per-visitor numbers that `analyse` reads, each once: those of the metrics, then those about time."""
     columns = [c for m in plan.metrics for c in METRIC_KINDS[m.metric.kind].columns(m.metric)]
     timing = timing_columns(m.metric for m in plan.metrics if m.role in WATCHED)
-    return tuple({c.name: c for c in (*columns, *timing)}.values())
+    known = [c.column for c in plan.covariates if c.column is not None]
+    return tuple({c.name: c for c in (*columns, *timing, *known)}.values())
 
 
 def analyse(
@@ -59,14 +62,18 @@ def analyse(
 
     Columns about time may be missing; what needs them is then not said.
 
-    Raises: KeyError when `totals` lacks a column of a metric; ValueError for an `as_of` without a time zone;
+    Raises: KeyError when `totals` lacks a column of a metric or what a covariate needs; ValueError for an `as_of` without a time zone;
     LookupError for a decision rule that does not exist.
     """
     progress = progress_of(plan, first_exposures=totals.first_exposure, as_of=as_of, ended_at=ended_at)
     everybody = _all_variants(plan, totals)
     measured = {m.metric.key: measured_in(plan, m, everybody, progress) for m in plan.metrics}
-    courses = _courses(plan, measured, progress)
-    compared = tuple(compare_metric(plan, m, measured[m.metric.key], courses, progress) for m in plan.metrics)
+    covaried = _covaried(plan, everybody, progress)
+    courses = _courses(plan, {**measured, **covaried}, progress)
+    compared = tuple(
+        compare_metric(plan, m, measured[m.metric.key], courses, progress, covaried=covaried.get(m.metric.key))
+        for m in plan.metrics
+    )
     metrics = with_claims(plan, compared, courses)
     periods = counts_by_period(plan, everybody)
     timing = timing_of(plan, everybody, progress)
@@ -74,6 +81,18 @@ def analyse(
     findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing, segments))
     verdict = decide(Evidence(plan, progress, findings, metrics))
     return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing)
+
+
+def _covaried(plan: AnalysisPlan, totals: VisitorTotals, progress: Progress) -> dict[str, Measured]:
+    """Return what adjusts: the metrics that can be, measured with the plan's covariates; nothing without any."""
+    if not plan.covariates:
+        return {}
+    known = known_before(plan.covariates, totals, time_zone=plan.time_zone)
+    return {
+        m.metric.key: measured_with(m, totals, progress, known)
+        for m in plan.metrics
+        if METRIC_KINDS[m.metric.kind].statistic in ADJUSTABLE
+    }
 
 
 def _courses(plan: AnalysisPlan, measured: Mapping[str, Measured], progress: Progress) -> dict[Key, Course]:

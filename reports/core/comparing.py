@@ -8,6 +8,7 @@ from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core import explain
+from reports.core.adjust.beside import with_unadjusted
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Blocker, NotComputable
@@ -25,11 +26,14 @@ def compare_metric(
     measured: Measured,
     courses: Mapping[tuple[str, str], Course],
     progress: Progress,
+    *,
+    covaried: Measured | None = None,
 ) -> MetricResult:
-    """Compare every treatment with the control in one metric.
+    """Compare every treatment with the control in one metric; with the covariates taken out where `covaried` is given.
 
     A running experiment is compared at the level of its current look, so that its intervals hold however often one looks.
     """
+    counting = measured if covaried is None else covaried
     values = tuple(
         VariantValue(
             v.key, measured.exposed[v.key], measured.now[v.key], value_interval(measured.now[v.key], alpha=plan.alpha)
@@ -38,8 +42,12 @@ def compare_metric(
     )
     mine = {v.key: courses.get((planned.metric.key, v.key)) for v in plan.treatments}
     comparisons = tuple(
-        _compare(plan, planned, v.key, measured.now[v.key], measured.now[plan.control.key], mine[v.key], progress)
+        _compare(plan, planned, v.key, counting.now[v.key], counting.now[plan.control.key], mine[v.key], progress)
         for v in plan.treatments
+    )
+    comparisons = tuple(
+        with_unadjusted(c, counting.now[c.variant], counting.now[plan.control.key], mine[c.variant], alpha=plan.alpha)
+        for c in comparisons
     )
     kind = METRIC_KINDS[planned.metric.kind].statistic
     is_decisive = (

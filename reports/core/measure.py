@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metric_kinds.base import VisitorValues
 from experiments.core.plan import PlannedMetric
+from reports.core.adjust.known_before import KnownBefore
 from reports.core.progress import FIRST_LOOK_DAYS, Progress, microseconds
-from reports.core.statistics import Statistic, summarise
+from reports.core.statistics import Covaried, Plain, Rows, Statistic, summarise
 from tracking.core.totals import VisitorTotals
 
 MICROSECONDS_PER_HOUR = 3_600_000_000
@@ -53,10 +54,20 @@ def first_matured_look(planned: PlannedMetric, totals: VisitorTotals, progress: 
     return np.where(is_mature, np.maximum(day, FIRST_LOOK_DAYS), -1)
 
 
-def measure(planned: PlannedMetric, totals: VisitorTotals, progress: Progress) -> Measured:
-    """Measure a metric in every variant of the totals, at every look so far."""
+def measure(
+    planned: PlannedMetric, totals: VisitorTotals, progress: Progress, *, known: KnownBefore | None = None
+) -> Measured:
+    """Measure a metric in every variant of the totals, at every look so far; with what was known before where that is given."""
     kind = METRIC_KINDS[planned.metric.kind]
     values = kind.values(planned.metric, totals.columns)
+
+    def summed(rows: NDArray[np.intp]) -> Statistic:
+        plain = summarise(kind.statistic, _rows(values, rows))
+        if known is None or not isinstance(plain, Plain):
+            return plain
+        mine = _rows(values, rows)
+        return Covaried(plain, (Rows(mine.numerator, mine.denominator, known.values[rows], known.stratum[rows]),))
+
     look = first_matured_look(planned, totals, progress)
     days = tuple(range(FIRST_LOOK_DAYS, progress.look_day + 1)) if _has_looks(progress) else (0,)
     is_exposed = totals.first_exposure <= microseconds(progress.cut_at)
@@ -67,7 +78,7 @@ def measure(planned: PlannedMetric, totals: VisitorTotals, progress: Progress) -
         rows = np.flatnonzero(is_theirs & (look >= 0))
         rows = rows[np.argsort(look[rows], kind="stable")]
         ends = np.searchsorted(look[rows], days, side="right")
-        groups = [summarise(kind.statistic, _rows(values, part)) for part in np.split(rows, ends[:-1])]
+        groups = [summed(part) for part in np.split(rows, ends[:-1])]
         by_look[variant] = tuple(accumulate(groups, add))
     return Measured(
         now={variant: looks[-1] for variant, looks in by_look.items()},

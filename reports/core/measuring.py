@@ -12,12 +12,16 @@ import numpy as np
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.plan import AnalysisPlan, PlannedMetric
+from reports.core.adjust.known_before import KnownBefore
 from reports.core.event_times import STEPS, EventTimes, event_steps, steps_of
 from reports.core.measure import MICROSECONDS_PER_HOUR, Measured, first_matured_look, measure
 from reports.core.periods import period_of, side_by_side
 from reports.core.progress import FIRST_LOOK_DAYS, Progress, microseconds
 from reports.core.statistics import summarise
 from tracking.core.totals import VisitorTotals
+
+# What a regression on covariates can adjust; times and quantiles have no such comparison.
+ADJUSTABLE = frozenset({StatisticKind.PROPORTION, StatisticKind.MEAN, StatisticKind.RATIO})
 
 Measuring = Callable[[AnalysisPlan, PlannedMetric, VisitorTotals, Progress], Measured]
 
@@ -30,6 +34,11 @@ def measured(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, 
     period = period_of(plan, totals.first_exposure)
     parts = [way(plan, planned, totals.of(period == index), progress) for index in range(len(plan.periods))]
     return side_by_side(plan, parts)
+
+
+def measured_with(planned: PlannedMetric, totals: VisitorTotals, progress: Progress, known: KnownBefore) -> Measured:
+    """Measure an adjustable metric together with what was known of its visitors before."""
+    return measure(planned, totals, progress, known=known)
 
 
 def _matured(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, progress: Progress) -> Measured:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from experiments.core.plan import AnalysisPlan
 from reports.core.measure import Measured
 from reports.core.progress import microseconds
-from reports.core.statistics import Part, Statistic, Stratified
+from reports.core.statistics import Covaried, Part, Statistic, Stratified
 from tracking.core.totals import VisitorTotals
 
 DAY_US = 86_400_000_000
@@ -83,7 +83,7 @@ def _stratified(
     mix = []
     for statistics, planned in zip(looks, plan.periods, strict=True):
         part = statistics[variant][look]
-        assert not isinstance(part, Stratified)
+        assert not isinstance(part, Stratified | Covaried)
         mine.append(part)
         share = planned.weights[plan.variants.index(plan.control)]
         mix.append(sum(s[look].visitors for s in statistics.values()) * share * (1 - share))

@@ -85,6 +85,19 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
+class Unadjusted:
+    """What a comparison says without the covariates of the plan; stored beside the one that counts, and decides nothing.
+
+    `detail` says why the regression was not used where strata or the plain comparison took its place; empty otherwise.
+    `variance_left` is the share of the plain variance that is left after adjusting, None where one of them is unknown.
+    """
+
+    result: Comparison | NotComputable
+    detail: str
+    variance_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class VariantComparison:
     """One treatment against the control in one metric.
 
@@ -101,6 +114,7 @@ class VariantComparison:
     looks: tuple[Look, ...] = ()
     stopped: Stopped | None = None
     is_unlikely_to_win: bool = False
+    unadjusted: Unadjusted | None = None
     waits_for_primary: bool = False
     discovery: Discovery | None = None
 

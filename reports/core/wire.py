@@ -18,12 +18,12 @@ from reports.core.bayes import BayesView
 from reports.core.decision import Verdict
 from reports.core.event_times import EventTimes
 from reports.core.health import Finding
-from reports.core.methods import METHODS, METHODS_BY_PERIOD
+from reports.core.methods import NAMED
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.methods.noninferiority import GuardrailResult, Worsening
 from reports.core.periods import PeriodCounts
 from reports.core.quantiles import REPLICATES, Quantile
-from reports.core.results import Look, MetricResult, Stopped, VariantComparison, VariantValue
+from reports.core.results import Look, MetricResult, Stopped, Unadjusted, VariantComparison, VariantValue
 from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic, Stratified
@@ -34,7 +34,7 @@ __all__ = ["CSV_COLUMNS", "SCHEMA", "to_csv_rows", "to_document"]
 
 SCHEMA = 1
 
-_LABELS = {method.key: method.label for method in (*METHODS, *METHODS_BY_PERIOD)}
+_LABELS = {key: method.label for key, method in NAMED.items()}
 _WATCHED = {
     Monitoring.GROUP_SEQUENTIAL: "group-sequential, repeated interval",
     Monitoring.CONFIDENCE_SEQUENCE: "confidence sequence, no planned end",
@@ -211,6 +211,8 @@ def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[
             document["adjusted_p_value"] = comparison.adjusted_p_value
         if bayes is not None:
             document["bayes"] = _bayes(bayes)
+        if comparison.unadjusted is not None:
+            document["unadjusted"] = _unadjusted(comparison.unadjusted)
     if comparison.looks:
         shown = zip(comparison.looks, band(comparison.looks), strict=True)
         document["looks"] = [_look(look, effect, interval) for look, (effect, interval) in shown]
@@ -219,6 +221,15 @@ def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[
     if comparison.guardrail is not None:
         document["guardrail"] = _guardrail(comparison.guardrail)
     return document
+
+
+def _unadjusted(plain: Unadjusted) -> dict[str, Any]:
+    compared = (
+        {"not_computable": _blocked(plain.result)}
+        if isinstance(plain.result, NotComputable)
+        else _compared(plain.result)
+    )
+    return compared | {"detail": plain.detail, "variance_left": plain.variance_left}
 
 
 def _compared(result: Comparison) -> dict[str, Any]:

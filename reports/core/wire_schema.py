@@ -196,6 +196,18 @@ DISCOVERY = _object(
     ),
 )
 
+_BESIDE: dict[str, Any] = {"detail": TEXT, "variance_left": {"type": ["number", "null"], "minimum": 0}}
+UNADJUSTED: Schema = {
+    "anyOf": [
+        _object({**_COMPARED, **_BESIDE}, optional=("lift_not_computable", "single_look")),
+        _object({"not_computable": NOT_COMPUTABLE, **_BESIDE}),
+    ],
+    "description": (
+        "The same comparison without the plan's covariates; it decides nothing. `detail` says why no regression was used, where "
+        "strata or the plain comparison took its place. `variance_left` is the adjusted variance over the plain one."
+    ),
+}
+
 COMPUTED = _object(
     {
         "variant": TEXT,
@@ -208,6 +220,7 @@ COMPUTED = _object(
         "looks": _list(LOOK),
         "stopped": STOPPED,
         "bayes": BAYES,
+        "unadjusted": UNADJUSTED,
         "guardrail": GUARDRAIL,
     },
     optional=(
@@ -218,6 +231,7 @@ COMPUTED = _object(
         "looks",
         "stopped",
         "bayes",
+        "unadjusted",
         "guardrail",
     ),
     description=(

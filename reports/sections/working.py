@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.core.plan import PlannedMetric
-from reports.core.methods import METHODS, METHODS_BY_PERIOD
+from reports.core.methods import NAMED
 from reports.sections import numbers
 from reports.sections.health import evidence_rows
 
@@ -28,7 +28,7 @@ TOLD = frozenset(
     }
     | {"not_computable", "lift_not_computable", "guardrail", "unbounded", "standard_error", "degrees_of_freedom"}
     | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped", "single_look"}
-    | {"waits_for_primary", "discovery"}
+    | {"waits_for_primary", "discovery", "unadjusted"}
 )
 
 # What a field is called on the page, where its own name would say little.
@@ -158,9 +158,24 @@ def _comparison_rows(comparison: Mapping[str, Any]) -> tuple[Row, ...]:
         told = {k: v for k, v in guardrail.items() if k != "worsening"}
         rows.extend(_called(evidence_rows({"guardrail": told})))
         rows.extend(_worsening_rows(guardrail.get("worsening")))
+    rows.extend(_unadjusted_rows(comparison.get("unadjusted")))
     extra = {k: v for k, v in comparison.items() if k not in TOLD}
     rows.extend(_called(evidence_rows(extra)))
     return tuple(rows)
+
+
+def _unadjusted_rows(plain: Any) -> list[Row]:
+    """Return the comparison without covariates, and how much these explained."""
+    if not isinstance(plain, Mapping):
+        return []
+    rows = [Row("Why no regression", numbers.typeset(str(plain["detail"])))] if plain["detail"] else []
+    if isinstance(plain.get("not_computable"), Mapping):
+        rows.append(Row("Without covariates", numbers.typeset(str(plain["not_computable"]["detail"]))))
+        return rows
+    rows.extend(_estimate_rows(plain, " without covariates"))
+    if plain.get("variance_left") is not None:
+        rows.append(Row("Variance left by the covariates", numbers.share(plain["variance_left"])))
+    return rows
 
 
 def _called(rows: Iterable[tuple[str, str]]) -> list[Row]:
@@ -245,7 +260,7 @@ def _bound(value: float | None) -> str:
 
 def source_of(method: str) -> str:
     """Return the literature that a method's docstring names under `Source:`; empty for one that is not known here."""
-    known = next((m for m in (*METHODS, *METHODS_BY_PERIOD) if m.key == method), None)
+    known = NAMED.get(method)
     text = inspect.getdoc(known) if known is not None else None
     if not text or "Source:" not in text:
         return ""

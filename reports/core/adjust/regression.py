@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import linalg, special
 
 from reports.core.methods.base import Blocker, Interval, NotComputable
-from reports.core.methods.welch import compare_estimates, estimates
+from reports.core.methods.welch import Estimates, compare_estimates, estimates
 from reports.core.statistics import Mean
 
 FloatArray = NDArray[np.float64]
@@ -97,6 +97,59 @@ def lin(values: FloatArray, is_treated: FloatArray, covariates: FloatArray) -> A
         covariates=x.shape[1],
         visitors=n,
     )
+
+
+def arm_estimates(t: FloatArray, c: FloatArray, covariates: FloatArray) -> Estimates | NotComputable:
+    """Return the adjusted means of both variants with their variances: Lin's regression, taken apart.
+
+    Interacted with the treatment, the regression is one of each variant alone, read at the mean covariates of both; so each
+    variant has a mean and a robust variance of its own, which a relative lift needs.
+
+    Shapes: `t` (treated,), `c` (controls,), `covariates` (treated + controls, k) in that order, without missing values.
+    Source: Lin (2013). Checked against: `lin`, whose effect and standard errors are the difference of these.
+    """
+    x = covariates[:, np.ptp(covariates, axis=0) > COLLINEAR * np.abs(covariates).max(axis=0, initial=0.0)]
+    x = x - x.mean(axis=0)
+    for mine in (slice(0, len(t)), slice(len(t), None)):
+        x = x[:, _independent_columns(x[mine] - x[mine].mean(axis=0))]
+    k = x.shape[1] + 1
+    if min(len(t), len(c)) <= k + 1:
+        return NotComputable(
+            Blocker.TOO_FEW_VISITORS, f"A variant has too few visitors for a regression with {k} terms."
+        )
+    power = 1 if len(x) >= HC2_FROM else 2
+    found = [_mean_at_origin(y, known, power) for y, known in ((t, x[: len(t)]), (c, x[len(t) :]))]
+    if not all(variance > 0 for _, variance in found):
+        return NotComputable(Blocker.NO_VARIATION, "The regression leaves no variation to judge an effect by.")
+    (mean_t, variance_t), (mean_c, variance_c) = found
+    return Estimates(mean_t, mean_c, variance_t, variance_c, len(x) - 2 * k)
+
+
+def _mean_at_origin(y: FloatArray, x: FloatArray, power: int) -> tuple[float, float]:
+    """Return the fitted value at x = 0 with its variance, HC2 (`power` 1) or HC3 (2)."""
+    design = np.column_stack([np.ones_like(y), x])
+    q, r = linalg.qr(design, mode="economic")
+    residuals = y - q @ (q.T @ y)
+    if not np.any(np.abs(residuals) > 1e-12 * (np.abs(y).max() + 1)):
+        return float(y.mean()), 0.0
+    leverage = np.minimum(np.einsum("ij,ij->i", q, q), 1 - 1e-12)
+    row = q @ linalg.solve_triangular(r, np.eye(design.shape[1])[0], trans="T")
+    return float(row @ y), float(np.sum((row * residuals) ** 2 / (1 - leverage) ** power))
+
+
+def _independent_columns(columns: FloatArray) -> NDArray[np.bool_]:
+    """Say which columns are neither constant nor a combination of earlier ones."""
+    kept = np.zeros(columns.shape[1], dtype=bool)
+    basis: list[FloatArray] = []
+    for number, column in enumerate(columns.T):
+        rest = column.copy()
+        for direction in basis:
+            rest -= (direction @ rest) * direction
+        size, rest_size = float(np.linalg.norm(column)), float(np.linalg.norm(rest))
+        if size > 0 and rest_size > math.sqrt(COLLINEAR) * size:
+            kept[number] = True
+            basis.append(rest / rest_size)
+    return kept
 
 
 def _independent(columns: FloatArray, given: FloatArray | None = None) -> FloatArray:

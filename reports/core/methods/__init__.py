@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.core.methods.adjusted import AdjustedMethod, WithinStrata
 from reports.core.methods.base import Comparison, Method, NotComputable
 from reports.core.methods.bootstrap import BootstrapMethod
 from reports.core.methods.by_period import ScoreByPeriodMethod, WelchByPeriodMethod
@@ -10,7 +11,7 @@ from reports.core.methods.kaplan_meier import KaplanMeierMethod
 from reports.core.methods.midp import MidPMethod
 from reports.core.methods.score import ScoreMethod
 from reports.core.methods.welch import WelchMethod
-from reports.core.statistics import STATISTICS, Statistic, Stratified
+from reports.core.statistics import STATISTICS, Covaried, Statistic, Stratified
 
 METHODS: tuple[Method, ...] = (
     MidPMethod(),
@@ -24,6 +25,13 @@ METHODS: tuple[Method, ...] = (
 # For variants whose weights changed on the way: the first that suits, as above.
 METHODS_BY_PERIOD: tuple[Method, ...] = (ScoreByPeriodMethod(), WelchByPeriodMethod())
 
+# For variants that come with what was known of their visitors before.
+ADJUSTED = AdjustedMethod(METHODS)
+
+# Everything that a comparison may name as its method.
+NAMED: dict[str, Method | WithinStrata] = {m.key: m for m in (*METHODS, *METHODS_BY_PERIOD, ADJUSTED)}
+NAMED[WithinStrata.key] = WithinStrata()
+
 
 def method_for(treatment: Statistic, control: Statistic) -> Method:
     """Return the method for two statistics of one kind.
@@ -32,6 +40,8 @@ def method_for(treatment: Statistic, control: Statistic) -> Method:
     """
     if isinstance(treatment, Stratified):
         return next(method for method in METHODS_BY_PERIOD if method.suits(treatment, control))
+    if isinstance(treatment, Covaried):
+        return ADJUSTED
     for method in METHODS:
         if isinstance(treatment, STATISTICS[method.statistic]) and method.suits(treatment, control):
             return method

@@ -7,11 +7,37 @@ import numpy as np
 from experiments.core.metric_kinds.base import StatisticKind
 from reports.core.adjust.regression import arm_estimates, refused, with_missing_indicators
 from reports.core.adjust.strata import Stratum, merged
-from reports.core.covaried import Covaried
 from reports.core.methods.base import Blocker, Comparison, Method, NotComputable
 from reports.core.methods.by_period import StratifiedShares
 from reports.core.methods.welch import Estimates, compare_estimates, estimates_margin_z
-from reports.core.statistics import Proportion, Ratio, Statistic
+from reports.core.statistics import Covaried, Mean, Proportion, Ratio, Statistic
+
+
+class WithinStrata:
+    """Compare shares within groups of visitors who were alike before, and put the comparisons together.
+
+    Source: Mantel & Haenszel (1959), JNCI 22:719-748, for the weights and, with Cochran, the test; Miettinen & Nurminen (1985) for
+    the stratified score. Checked against: statsmodels StratifiedTable.
+    """
+
+    key = "stratified_score"
+    label = "Within groups known before: Mantel-Haenszel, stratified score test and interval"
+
+    @staticmethod
+    def of(t: Covaried, c: Covaried) -> StratifiedShares | None:
+        """Return the groups of a share; None for other statistics, and where all visitors are in one."""
+        if not isinstance(t.plain, Proportion) or not isinstance(c.plain, Proportion):
+            return None
+        t_counts, c_counts = _by_stratum(t), _by_stratum(c)
+        nobody = Proportion(0, 0)
+        known = sorted({*t_counts, *c_counts})
+        parts = merged([Stratum(t_counts.get(s, nobody), c_counts.get(s, nobody)) for s in known])
+        table = [
+            (p.treatment.converted, p.treatment.visitors, p.control.converted, p.control.visitors)
+            for p in parts
+            if p.treatment.visitors and p.control.visitors
+        ]
+        return StratifiedShares(*np.asarray(table, dtype=float).T) if len(table) > 1 else None
 
 
 class AdjustedMethod:
@@ -42,9 +68,9 @@ class AdjustedMethod:
         pair = _regressed(t, c)
         if not isinstance(pair, NotComputable):
             return compare_estimates(self.key, pair, alpha=alpha)
-        strata = _strata(t, c)
+        strata = WithinStrata.of(t, c)
         if strata is not None:
-            return strata.compare("stratified_score", alpha=alpha)
+            return strata.compare(WithinStrata.key, alpha=alpha)
         return self._plainly(t, c).compare(t.plain, c.plain, alpha=alpha)
 
     def margin_z(self, treatment: Statistic, control: Statistic, *, ratio: float) -> float | NotComputable:
@@ -54,7 +80,7 @@ class AdjustedMethod:
         pair = _regressed(t, c)
         if not isinstance(pair, NotComputable):
             return estimates_margin_z(pair, ratio=ratio)
-        strata = _strata(t, c)
+        strata = WithinStrata.of(t, c)
         if strata is not None:
             return float(strata.z_ratio(np.asarray(ratio)))
         return self._plainly(t, c).margin_z(t.plain, c.plain, ratio=ratio)
@@ -67,16 +93,14 @@ class AdjustedMethod:
     def _plainly(self, t: Covaried, c: Covaried) -> Method:
         kind = type(t.plain)
         return next(
-            method for method in self._plain if _KINDS[method.statistic] is kind and method.suits(t.plain, c.plain)
+            method for method in self._plain if _KINDS.get(method.statistic) is kind and method.suits(t.plain, c.plain)
         )
 
 
 _KINDS: dict[StatisticKind, type] = {
-    kind: made
-    for kind, made in (
-        (StatisticKind.PROPORTION, Proportion),
-        (StatisticKind.RATIO, Ratio),
-    )
+    StatisticKind.PROPORTION: Proportion,
+    StatisticKind.MEAN: Mean,
+    StatisticKind.RATIO: Ratio,
 }
 
 
@@ -89,7 +113,11 @@ def _covaried(treatment: Statistic, control: Statistic) -> tuple[Covaried, Covar
 def _regressed(t: Covaried, c: Covaried) -> Estimates | NotComputable:
     if not t.visitors or not c.visitors:
         return NotComputable(Blocker.NO_VISITORS, "A variant has no visitors yet.")
-    if isinstance(t.plain, Ratio) and isinstance(c.plain, Ratio) and not (t.plain.denominator_mean and c.plain.denominator_mean):
+    if (
+        isinstance(t.plain, Ratio)
+        and isinstance(c.plain, Ratio)
+        and not (t.plain.denominator_mean and c.plain.denominator_mean)
+    ):
         return NotComputable(Blocker.NO_DENOMINATOR, "The denominator of a variant adds up to 0.")
     x = with_missing_indicators(np.concatenate([t.covariates, c.covariates]))
     events = None
@@ -101,27 +129,8 @@ def _regressed(t: Covaried, c: Covaried) -> Estimates | NotComputable:
     return arm_estimates(t.linearised, c.linearised, x)
 
 
-def _strata(t: Covaried, c: Covaried) -> StratifiedShares | None:
-    """Return the strata of a share; None for other statistics, and where all visitors are in one."""
-    if not isinstance(t.plain, Proportion) or not isinstance(c.plain, Proportion):
-        return None
-    t_counts, c_counts = (_by_stratum(one) for one in (t, c))
-    nobody = Proportion(0, 0)
-    known = sorted({*t_counts, *c_counts})
-    parts = merged([Stratum(t_counts.get(s, nobody), c_counts.get(s, nobody)) for s in known])
-    useful = [p for p in parts if p.treatment.visitors and p.control.visitors]
-    if len(useful) < 2:
-        return None
-    table = [
-        (p.treatment.converted, p.treatment.visitors, p.control.converted, p.control.visitors) for p in useful
-    ]
-    return StratifiedShares(*np.asarray(table, dtype=float).T)
-
-
 def _by_stratum(one: Covaried) -> dict[int, Proportion]:
     strata, place = np.unique(one.strata, return_inverse=True)
     visitors = np.bincount(place, minlength=len(strata))
     converted = np.bincount(place, weights=one.linearised, minlength=len(strata))
-    return {
-        int(s): Proportion(int(n), round(float(x))) for s, n, x in zip(strata, visitors, converted, strict=True)
-    }
+    return {int(s): Proportion(int(n), round(float(x))) for s, n, x in zip(strata, visitors, converted, strict=True)}

@@ -11,7 +11,7 @@ from scipy import special
 from experiments.core.metrics import Direction
 from reports.core.methods.base import Blocker, Comparison, Lift, Method, NotComputable, critical_value
 from reports.core.methods.score import ratio_moments
-from reports.core.statistics import Proportion, Statistic
+from reports.core.statistics import Covaried, Proportion, Statistic
 
 LEAST_POWER = 0.5
 
@@ -75,6 +75,8 @@ def safe_power(
     Source: Farrington & Manning (1990), Statistics in Medicine 9:1447-1454, variance restricted at the margin.
     Checked against: the power table of STATISTICS section 7, and simulation.
     """
+    if isinstance(treatment, Covaried) and isinstance(control, Covaried):
+        treatment, control = treatment.plain, control.plain  # adjusting gains power, so this errs on the safe side
     critical = critical_value(2 * alpha)
     ratio = 1 - margin if direction is Direction.INCREASE else 1 + margin
     if isinstance(treatment, Proportion) and isinstance(control, Proportion):

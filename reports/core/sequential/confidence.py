@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reports.core.methods.base import Interval
 from reports.core.methods.midp import UNEQUAL_SPLIT
-from reports.core.statistics import Mean, Proportion, Ratio, Statistic
+from reports.core.statistics import Covaried, Mean, Proportion, Ratio, Statistic
 
 LEAST_CONVERSIONS = 20.0
 LEAST_PER_VARIANT = 5.0
@@ -100,6 +100,8 @@ def is_ready(treatment: Statistic, control: Statistic) -> bool:
     as often as no huge amount is among them. Measured at 9:1, 3 % buyers and log-normal amounts, 28 daily looks: 10 % false
     claims from 5 conversions' worth in the smaller variant on, .3 % from 50 on; at 1:1 .8 % from 5 on.
     """
+    if isinstance(treatment, Covaried) and isinstance(control, Covaried):
+        treatment, control = treatment.plain, control.plain
     worth = conversions_worth(treatment), conversions_worth(control)
     small, large = sorted((treatment.visitors, control.visitors))
     if not isinstance(treatment, Proportion) and large > UNEQUAL_SPLIT * small and min(worth) < LEAST_WHEN_UNEQUAL:

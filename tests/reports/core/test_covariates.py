@@ -1,0 +1,279 @@
+"""Covariates through the whole analysis: the regression of the books, the gates, and honest chances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy import stats
+from statsmodels.stats.contingency_tables import StratifiedTable
+
+from experiments.core.covariates import Covariate, CovariateKind, covariate_from_text, covariates_from_texts
+from experiments.core.metrics import Role
+from experiments.core.plan import AllocationPeriod, AnalysisPlan, PlannedMetric
+from reports.core.adjust.known_before import known_before
+from reports.core.adjust.regression import arm_estimates, lin, with_missing_indicators
+from reports.core.analyse import Analysis, analyse
+from reports.core.methods.base import Comparison, NotComputable
+from reports.core.results import VariantComparison
+from reports.core.wire import to_document
+from tests.reports.core.worlds import DAY_US, START, at_day, exposures, metric, microseconds, plan, totals
+from tracking.core.totals import TraitValues, VisitorTotals
+
+RETURNING, DEVICE = Covariate(CovariateKind.RETURNING), Covariate(CovariateKind.TRAIT, "device")
+ACTIVITY, WEEKDAY = Covariate(CovariateKind.ACTIVITY, "view"), Covariate(CovariateKind.WEEKDAY)
+
+
+def with_covariates(planned: AnalysisPlan, *covariates: Covariate) -> AnalysisPlan:
+    return replace(planned, covariates=covariates)
+
+
+def a_world(
+    rng: np.random.Generator,
+    *,
+    visitors: int = 2_000,
+    treated: float = 0.5,
+    base: float = 0.1,
+    days: float = 0.0,
+    effect: float = 0.0,
+) -> VisitorTotals:
+    """Returning visitors, and those active before, convert more and spend more; device matters a little."""
+    variant = (rng.random(visitors) < treated).astype(int)
+    returning = rng.random(visitors) < 0.4
+    device = rng.choice(3, size=visitors, p=[0.5, 0.3, 0.2])
+    active = np.where(returning, rng.poisson(3, visitors), 0).astype(float)
+    chance = np.clip(base * (0.4 + 0.5 * returning + 0.2 * active + 0.3 * (device == 1)) + effect * variant, 0, 1)
+    bought = (rng.random(visitors) < chance).astype(float)
+    spend = active * 2 + effect * variant * 10 + rng.normal(10, 3, visitors)
+    when = microseconds(START) + (rng.random(visitors) * days * DAY_US).astype(np.int64)
+    made = totals(
+        ("control", "treatment"),
+        variant,
+        {"cart": bought, "spend": spend, "spend.denominator": np.ones(visitors), "before.view": active},
+        when,
+    )
+    return replace(
+        made, traits={"device": TraitValues(("a", "b", "c"), device.astype(np.int32))}, seen_before=returning
+    )
+
+
+def analysed(planned: AnalysisPlan, world: VisitorTotals, **options: Any) -> Analysis:
+    counts = {v: int(np.count_nonzero(world.variant == n)) for n, v in enumerate(world.variants)}
+    return analyse(planned, world, exposures(counts), as_of=options.pop("as_of", at_day(30)), **options)
+
+
+def only(found: Analysis, key: str = "cart") -> VariantComparison:
+    return next(m for m in found.metrics if m.key == key).comparisons[0]
+
+
+def computed(found: VariantComparison) -> Comparison:
+    assert isinstance(found.result, Comparison)
+    return found.result
+
+
+CART, SPEND = metric("cart", Role.PRIMARY), metric("spend", Role.PRIMARY, kind="value_sum")
+
+
+def test_arm_estimates__difference_and_errors__are_those_of_the_interacted_regression() -> None:
+    rng = np.random.default_rng(1)
+    for n in (300, 1_500):
+        x = np.column_stack([rng.normal(size=n), rng.integers(0, 2, n), np.full(n, 3.0)]).astype(float)
+        t = (rng.random(n) < 0.3).astype(float)
+        y = 2 + 0.5 * t + x[:, 0] * (1 + t) + rng.normal(size=n) * (1 + x[:, 1])
+        order = np.argsort(-t, kind="stable")
+        whole = lin(y, t, x)
+        apart = arm_estimates(y[t == 1], y[t == 0], x[order])
+        assert not isinstance(whole, NotComputable) and not isinstance(apart, NotComputable)
+        assert apart.t - apart.c == pytest.approx(whole.effect, rel=1e-9)
+        assert apart.standard_error == pytest.approx(whole.standard_error, rel=1e-9)
+        assert apart.degrees_of_freedom == whole.degrees_of_freedom
+
+
+def test_analyse__means_with_covariates__equal_statsmodels_and_keep_the_plain_one_beside() -> None:
+    world = a_world(np.random.default_rng(2), effect=0.05)
+    planned = with_covariates(plan(SPEND), RETURNING, ACTIVITY, DEVICE)
+
+    found = only(analysed(planned, world), "spend")
+
+    x = np.column_stack(
+        [
+            world.seen_before,
+            np.where(world.seen_before, world.columns["before.view"], 0.0),
+            ~np.asarray(world.seen_before),
+            world.traits["device"].codes == 1,
+            world.traits["device"].codes == 2,
+        ]
+    ).astype(float)
+    x = (x - x.mean(axis=0))[:, [0, 1, 3, 4]]  # "never seen before" says the same as "returning"
+    t = (world.variant == 1).astype(float)
+    design = np.column_stack([np.ones(len(t)), t, x, t[:, None] * x])
+    fit = sm.OLS(world.columns["spend"], design).fit(cov_type="HC2")
+    result = computed(found)
+    assert result.method == "lin"
+    assert result.effect == pytest.approx(fit.params[1], rel=1e-9)
+    assert result.standard_error == pytest.approx(fit.bse[1], rel=1e-9)
+    assert found.unadjusted is not None and isinstance(found.unadjusted.result, Comparison)
+    assert found.unadjusted.result.method == "welch"
+    assert found.unadjusted.variance_left is not None and 0.2 < found.unadjusted.variance_left < 0.8
+    assert found.unadjusted.detail == ""
+
+
+def test_analyse__share_with_enough_conversions__is_adjusted_by_regression() -> None:
+    world = a_world(np.random.default_rng(3), visitors=3_000)
+    found = only(analysed(with_covariates(plan(CART), RETURNING), world))
+    assert computed(found).method == "lin"
+    assert found.unadjusted is not None and isinstance(found.unadjusted.result, Comparison)
+    assert found.unadjusted.result.method == "score"
+
+
+def test_analyse__rare_conversions__are_compared_within_strata_and_the_reason_is_said() -> None:
+    world = a_world(np.random.default_rng(4), visitors=1_200, base=0.015)
+
+    found = only(analysed(with_covariates(plan(CART), RETURNING, DEVICE), world))
+
+    assert computed(found).method == "stratified_score"
+    assert found.unadjusted is not None and "conversions" in found.unadjusted.detail
+    tables = []
+    for returning in (False, True):
+        for device in range(3):
+            mine = (world.seen_before == returning) & (world.traits["device"].codes == device)
+            cells = [
+                [np.sum(mine & (world.variant == v) & (world.columns["cart"] == done)) for done in (1, 0)]
+                for v in (1, 0)
+            ]
+            tables.append(np.array(cells, dtype=float))
+    expected = StratifiedTable(tables).test_null_odds(correction=False)
+    assert computed(found).z ** 2 == pytest.approx(expected.statistic, rel=1e-6)
+
+
+def test_analyse__nine_to_one_with_few_conversions__never_trusts_the_regression() -> None:
+    world = a_world(np.random.default_rng(5), visitors=2_000, treated=0.1, base=0.02)
+    planned = with_covariates(plan(CART, weights={"control": 0.9, "treatment": 0.1}), RETURNING)
+    assert computed(only(analysed(planned, world))).method in {"stratified_score", "mid_p", "score"}
+
+
+def test_analyse__without_covariates__says_nothing_of_any() -> None:
+    found = analysed(plan(CART), a_world(np.random.default_rng(6)))
+    assert only(found).unadjusted is None
+    assert "unadjusted" not in to_document(found)["metrics"][0]["comparisons"][0]
+
+
+def test_analyse__variants_swapped__turn_the_effect() -> None:
+    world = a_world(np.random.default_rng(7), effect=0.03)
+    there = computed(only(analysed(with_covariates(plan(CART), RETURNING, ACTIVITY), world)))
+    swapped = replace(world, variant=(1 - world.variant).astype(np.int8))
+    back = computed(only(analysed(with_covariates(plan(CART), RETURNING, ACTIVITY), swapped)))
+    assert there.effect == pytest.approx(-back.effect, rel=1e-9)
+    assert there.p_value == pytest.approx(back.p_value, rel=1e-9)
+    assert there.interval.low == pytest.approx(-back.interval.high, rel=1e-9)
+
+
+def test_analyse__a_covariate_of_pure_noise__changes_next_to_nothing() -> None:
+    rng = np.random.default_rng(8)
+    world = a_world(rng, effect=0.03)
+    noise = replace(world, seen_before=rng.random(2_000) < 0.5)
+    found = only(analysed(with_covariates(plan(SPEND), RETURNING), noise), "spend")
+    assert found.unadjusted is not None and found.unadjusted.variance_left == pytest.approx(1, abs=0.02)
+
+
+def test_analyse__running_with_daily_looks__every_look_is_adjusted_and_interval_agrees_with_p() -> None:
+    world = a_world(np.random.default_rng(9), visitors=6_000, days=14, effect=0.02)
+    watched = metric("cart", Role.PRIMARY, window_hours=24)
+    planned = with_covariates(plan(watched, is_imported=False, horizon_days=28), RETURNING, ACTIVITY)
+
+    found = only(analysed(planned, world, as_of=at_day(14)))
+
+    assert [look.day for look in found.looks] == list(range(7, 15))
+    result = computed(found)
+    assert result.method == "lin"
+    assert result.interval.excludes(0) == (result.p_value < 0.05)
+    assert result.z == pytest.approx(found.looks[-1].z, rel=1e-9)
+    assert found.unadjusted is not None and isinstance(found.unadjusted.result, Comparison)
+    assert found.unadjusted.result.z != pytest.approx(result.z, rel=1e-3)
+    document = to_document(analysed(planned, world, as_of=at_day(14)))["metrics"][0]["comparisons"][0]
+    assert document["unadjusted"]["method"] == "score"
+
+
+def test_guardrail__with_covariates__is_judged_by_the_adjusted_interval() -> None:
+    world = a_world(np.random.default_rng(10), visitors=20_000)
+    guard = PlannedMetric(CART.metric, Role.GUARDRAIL, margin=0.15)
+    found = only(analysed(with_covariates(plan(guard), RETURNING, ACTIVITY), world))
+    assert found.guardrail is not None and found.guardrail.ruled_out is not None
+    plain = only(analysed(plan(guard), world)).guardrail
+    assert plain is not None and found.guardrail.ruled_out != pytest.approx(plain.ruled_out)
+    assert found.guardrail.power == pytest.approx(plain.power)
+
+
+@pytest.mark.parametrize(("base", "treated"), [(0.1, 0.5), (0.02, 0.5), (0.03, 0.1)])
+def test_chances__no_effect__is_found_no_more_often_than_alpha(base: float, treated: float) -> None:
+    rng = np.random.default_rng(11)
+    replicates = 200
+    weights = {"control": 1 - treated, "treatment": treated}
+    planned = with_covariates(plan(CART, weights=weights), RETURNING, ACTIVITY, DEVICE)
+    found = sum(
+        computed(only(analysed(planned, a_world(rng, visitors=1_500, treated=treated, base=base)))).p_value < 0.05
+        for _ in range(replicates)
+    )
+    low, high = stats.binom.ppf([0.0005, 0.9995], replicates, 0.05)
+    assert (low if base > 0.05 else 0) <= found <= high
+
+
+def test_known_before__trait_and_weekday__become_groups_that_do_not_depend_on_the_order() -> None:
+    world = a_world(np.random.default_rng(12), visitors=500, days=9)
+    known = known_before((DEVICE, WEEKDAY, RETURNING), world, time_zone="Asia/Kolkata")
+    order = np.random.default_rng(0).permutation(500)
+    moved = VisitorTotals(
+        world.variants,
+        world.variant[order],
+        world.first_exposure[order],
+        {k: v[order] for k, v in world.columns.items()},
+        {"device": TraitValues(("a", "b", "c"), world.traits["device"].codes[order])},
+        world.seen_before[order],  # type: ignore[index]
+    )
+    again = known_before((DEVICE, WEEKDAY, RETURNING), moved, time_zone="Asia/Kolkata")
+    assert known.names == again.names
+    assert np.array_equal(known.values[order], again.values)
+    assert len(set(known.stratum)) == 6
+
+
+def test_known_before__rare_labels__go_together_and_unknown_ones_apart() -> None:
+    codes = np.array([0] * 9 + [1] * 8 + [2] * 7 + [3] * 6 + [4] * 2 + [5] + [-1] * 3, dtype=np.int32)
+    made = totals(("control", "treatment"), np.zeros(len(codes)), {})
+    made = replace(made, traits={"source": TraitValues(tuple("abcdef"), codes)}, seen_before=np.ones(len(codes), bool))
+    known = known_before((Covariate(CovariateKind.TRAIT, "source"),), made, time_zone="UTC")
+    assert known.names == tuple(f"trait source = {x}" for x in ("b", "c", "d", "another", "unknown"))
+    assert known.values.sum(axis=0).tolist() == [8, 7, 6, 3, 3]
+
+
+def test_activity__of_a_visitor_never_seen_before__is_unknown_and_not_none() -> None:
+    world = a_world(np.random.default_rng(13), visitors=50)
+    known = known_before((ACTIVITY,), world, time_zone="UTC")
+    assert np.array_equal(np.isnan(known.values[:, 0]), ~np.asarray(world.seen_before))
+    assert with_missing_indicators(known.values).shape == (50, 2)
+
+
+@pytest.mark.parametrize("text", ["", "activity", "returning often", "age", "trait "])
+def test_covariate__that_says_nothing__is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="covariate"):
+        covariate_from_text(text)
+
+
+def test_covariates__written_twice__count_once_and_read_back() -> None:
+    found = covariates_from_texts(["returning", " activity add to cart ", "returning", "trait device", "weekday"])
+    assert [c.text for c in found] == ["returning", "activity add to cart", "trait device", "weekday"]
+
+
+def test_plan__with_covariates__survives_json_and_changes_the_hash() -> None:
+    planned = with_covariates(plan(CART), RETURNING, ACTIVITY)
+    assert AnalysisPlan.from_document(planned.to_document()) == planned
+    assert planned.hash() != plan(CART).hash()
+    assert planned.traits == () and planned.lookback_hours == 672
+
+
+def test_plan__covariates_and_changing_weights__are_refused() -> None:
+    periods = (AllocationPeriod(START, (0.9, 0.1)), AllocationPeriod(at_day(7), (0.5, 0.5)))
+    with pytest.raises(ValueError, match="weights changed"):
+        replace(plan(CART), periods=periods, covariates=(RETURNING,))
