@@ -25,15 +25,15 @@ from experiments.core.power import (
     visitors_for_noninferiority,
     visitors_for_shares,
 )
-from reports.core.adjust.regression import cuped, lin
-from reports.core.adjust.strata import Stratum, mantel_haenszel
 from reports.core.adjust.survival import kaplan_meier, log_rank
 from reports.core.bayes import BayesView, Beta, bayes_view
 from reports.core.health.sample_ratio import sample_ratio_p
 from reports.core.methods.base import Comparison, Interval, NotComputable, critical_value, two_sided_p
 from reports.core.methods.delta import DeltaMethod
 from reports.core.methods.newcombe import newcombe_interval
+from reports.core.methods.regression import cuped, lin
 from reports.core.methods.score import difference_limits, ratio_limits, z_difference
+from reports.core.methods.strata import Stratum, mantel_haenszel
 from reports.core.methods.welch import WelchMethod
 from reports.core.multiplicity import benjamini_hochberg, holm
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha

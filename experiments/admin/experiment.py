@@ -42,6 +42,7 @@ STATUS_COLOURS = {
 SHOWN_INSTEAD = {
     "traffic": "traffic_shown",
     "tags": "tags_shown",
+    "covariates": "covariates_shown",
     "audience": "audience_shown",
     "layer_start": "layer_start_shown",
     "layer_end": "layer_end_shown",
@@ -91,7 +92,7 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
         ("Who takes part", {"fields": ("traffic", "audience")}),
         (
             "How it is decided",
-            {"fields": ("risk_preset", ("monitoring", "horizon_weeks"), "planned_visitors", "ends_at")},
+            {"fields": ("risk_preset", ("monitoring", "horizon_weeks"), "planned_visitors", "covariates", "ends_at")},
         ),
         (
             "Rarely needed: layer, holdout, hashing",
@@ -181,6 +182,10 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
     @display(description="Tags")
     def tags_shown(self, experiment: Experiment) -> str:
         return ", ".join(experiment.tags) or "–"
+
+    @display(description="Covariates")
+    def covariates_shown(self, experiment: Experiment) -> str:
+        return ", ".join(experiment.covariates) or "–"
 
     @display(description="Audience")
     def audience_shown(self, experiment: Experiment) -> str:

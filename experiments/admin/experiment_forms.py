@@ -40,6 +40,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
     layer_start = PercentField(per_percent=100, initial=0, label="Its part begins at (%)")
     layer_end = PercentField(per_percent=100, initial=GRID, label="and ends at (%)")
     audience = PrettyJSONField()
+    covariates = LinesField(comma=True)
     change_type = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget())
     target_step = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget())
 
@@ -67,6 +68,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
             "monitoring",
             "horizon_weeks",
             "planned_visitors",
+            "covariates",
         )
         widgets = {
             "hypothesis": UnfoldAdminTextareaWidget(attrs={"rows": 3}),

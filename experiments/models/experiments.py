@@ -18,6 +18,7 @@ from experiments.models.fields import (
     choices_of,
     key_validator,
     label_key_validator,
+    validate_covariates,
     validate_object,
     validate_storable,
     validate_text_list,
@@ -117,6 +118,14 @@ class Experiment(models.Model):
         blank=True,
         validators=[MinValueValidator(2)],
         help_text="Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself. Without a planned end: where its intervals are narrowest.",
+    )
+    covariates = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_covariates],
+        help_text="What was known of visitors before they met the experiment, to tell their differences from the effect: "
+        "returning, weekday, activity EVENT, trait KEY (of the events' context, such as device). It sharpens the answer where many "
+        "visitors come back; where it cannot be used the plain comparison counts, and says why. Frozen at the start.",
     )
     salt = models.CharField(max_length=120, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)

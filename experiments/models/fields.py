@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
+from experiments.core.covariates import covariates_from_texts
 from experiments.core.metrics import property_tests
 
 GRID = 10_000  # weights, traffic, layer ranges and holdouts are counted in 1/10,000
@@ -69,6 +70,14 @@ def validate_text_list(value: Any) -> None:
     if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
         raise ValidationError('Write a JSON list of texts, for example ["a", "b"].', code="not_a_list_of_text")
     validate_storable(value)
+
+
+def validate_covariates(value: Any) -> None:
+    validate_text_list(value)
+    try:
+        covariates_from_texts(value)
+    except ValueError as error:
+        raise ValidationError(str(error), code="covariate_unknown") from error
 
 
 def validate_origins(value: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from experiments.core.covariates import covariates_from_texts
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role, property_tests
 from experiments.core.plan import AnalysisPlan, Monitoring, PlannedMetric, PlannedVariant
 from experiments.core.refusal import Refused
@@ -85,6 +86,7 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
             change_type=experiment.change_type,
             is_imported=experiment.is_imported,
             started_at=experiment.started_at,
+            covariates=covariates_from_texts(experiment.covariates),
         )
     except ValueError as error:
         raise Refused(

@@ -38,6 +38,7 @@ _CLONED_FIELDS = (
     "monitoring",
     "horizon_weeks",
     "planned_visitors",
+    "covariates",
 )
 
 

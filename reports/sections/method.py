@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experiments.core.covariates import LOOKBACK_DAYS
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.sections import numbers
 from reports.sections.base import ReportInput, RunFacts, Section
@@ -88,6 +89,14 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
         rows.append(Fact("Intervals narrowest at", f"{numbers.whole(plan.planned_visitors or 0)} visitors"))
     elif plan.planned_visitors:
         rows.append(Fact("Planned visitors", numbers.whole(plan.planned_visitors)))
+    if plan.covariates:
+        known = ", ".join(covariate.text for covariate in plan.covariates)
+        rows.append(
+            Fact(
+                "Covariates",
+                f"{known}; what was known up to {LOOKBACK_DAYS} days before, taken out of every comparison",
+            )
+        )
     rows.append(Fact("Decision rule", RULES.get(plan.decision_rule, plan.decision_rule.replace("_", " "))))
     if plan.decision_rule_reason:
         rows.append(Fact("Why this rule", plan.decision_rule_reason))

@@ -31,6 +31,7 @@ LOCKED: dict[str, Any] = {
     "monitoring": "confidence_sequence",
     "horizon_weeks": 9,
     "planned_visitors": 100,
+    "covariates": ["returning"],
 }
 
 

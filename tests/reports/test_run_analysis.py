@@ -96,6 +96,31 @@ def test_run_analysis__experiment_without_a_planned_end__is_watched_and_shown_as
     assert "none: a confidence sequence holds at every look" in text
 
 
+def test_run_analysis__plan_with_covariates__adjusts_by_what_happened_before_and_keeps_the_plain_numbers() -> None:
+    experiment = make_running(covariates=["returning", "activity view", "trait device"], horizon_weeks=2)
+    # Half of the visitors have been here before, and they alone convert; both variants alike.
+    for variant in ("control", "banner"):
+        for n in range(80):
+            visitor = f"{variant}{n}"
+            if n % 2:
+                send(visitor, "view", START - HOUR)
+            send(visitor, "$exposure", START + HOUR, context={"device": "phone" if n % 3 else "desktop"},
+                 properties={"experiment": "free-shipping", "variant": variant})  # fmt: skip
+            if n % 4 == 1:
+                send(visitor, "purchase", START + 2 * HOUR, value=10.0 + n % 7)
+
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+
+    assert run.result is not None, run.error
+    found = {m["key"]: m["comparisons"][0] for m in run.result["metrics"]}
+    assert found["purchase"]["method"] == "stratified_score"
+    assert "conversions" in found["purchase"]["unadjusted"]["detail"]
+    assert found["purchase"]["unadjusted"]["method"] == "score"
+    assert found["revenue"]["method"] == "lin"
+    assert found["revenue"]["unadjusted"]["method"] == "welch"
+    assert found["revenue"]["unadjusted"]["variance_left"] < 0.95
+
+
 def test_run_analysis__as_of_before_an_event__does_not_count_it() -> None:
     experiment = make_running()
     expose("a", "control", START + HOUR)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.core.metric_kinds.base import StatisticKind
-from reports.core.adjust.regression import arm_estimates, refused, with_missing_indicators
-from reports.core.adjust.strata import Stratum, merged
 from reports.core.methods.base import Blocker, Comparison, Method, NotComputable
 from reports.core.methods.by_period import StratifiedShares
+from reports.core.methods.regression import arm_estimates, refused, with_missing_indicators
+from reports.core.methods.strata import Stratum, merged
 from reports.core.methods.welch import Estimates, compare_estimates, estimates_margin_z
 from reports.core.statistics import Covaried, Mean, Proportion, Ratio, Statistic
 

@@ -9,11 +9,11 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 from statsmodels.stats.contingency_tables import StratifiedTable
 
-from reports.core.adjust.regression import Adjusted, Cuped, cuped, lin, refused, with_missing_indicators
-from reports.core.adjust.strata import Stratum, compare_strata, mantel_haenszel, merged
 from reports.core.adjust.survival import kaplan_meier, log_rank
 from reports.core.methods.base import Blocker, Comparison, NotComputable
+from reports.core.methods.regression import Adjusted, Cuped, cuped, lin, refused, with_missing_indicators
 from reports.core.methods.score import ScoreMethod
+from reports.core.methods.strata import Stratum, compare_strata, mantel_haenszel, merged
 from reports.core.statistics import Proportion
 
 

@@ -15,9 +15,9 @@ from experiments.core.covariates import Covariate, CovariateKind, covariate_from
 from experiments.core.metrics import Role
 from experiments.core.plan import AllocationPeriod, AnalysisPlan, PlannedMetric
 from reports.core.adjust.known_before import known_before
-from reports.core.adjust.regression import arm_estimates, lin, with_missing_indicators
 from reports.core.analyse import Analysis, analyse
 from reports.core.methods.base import Comparison, NotComputable
+from reports.core.methods.regression import arm_estimates, lin, with_missing_indicators
 from reports.core.results import VariantComparison
 from reports.core.wire import to_document
 from tests.reports.core.worlds import DAY_US, START, at_day, exposures, metric, microseconds, plan, totals
