@@ -25,7 +25,15 @@ class Test:
     rejects: Callable[[float], Claim]
 
 
-def holm_claims(tests: Sequence[Test], alpha: float) -> dict[Key, Claim]:
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A claim, and the two-sided alpha of the step at which it was made."""
+
+    claim: Claim
+    level: float
+
+
+def holm_claims(tests: Sequence[Test], alpha: float) -> dict[Key, Decided]:
     """Return the claims of a family by Holm's steps: the first at alpha / m, the next at alpha / (m - 1) and so on.
 
     Stepping on levels instead of p-values lets a sequential test take part by its own bounds.
@@ -33,11 +41,11 @@ def holm_claims(tests: Sequence[Test], alpha: float) -> dict[Key, Claim]:
     Source: Holm (1979); for sequential tests Ye, Li, Liu & Yao (2013), Statistics in Medicine 32:1112-1124.
     Checked against: adjusted p-values below alpha.
     """
-    claims: dict[Key, Claim] = {}
+    claims: dict[Key, Decided] = {}
     remaining = list(tests)
     while remaining:
         level = alpha / len(remaining)
-        found = {t.key: claim for t in remaining if (claim := t.rejects(level)) is not Claim.OPEN}
+        found = {t.key: Decided(claim, level) for t in remaining if (claim := t.rejects(level)) is not Claim.OPEN}
         if not found:
             break
         claims |= found
@@ -45,7 +53,7 @@ def holm_claims(tests: Sequence[Test], alpha: float) -> dict[Key, Claim]:
     return claims
 
 
-def gatekept_claims(families: Sequence[Sequence[Test]], alpha: float) -> dict[Key, Claim]:
+def gatekept_claims(families: Sequence[Sequence[Test]], alpha: float) -> dict[Key, Decided]:
     """Return the claims of families in order: Holm in each, the next one only once every test of the last one is decided.
 
     A test behind the gate has bounds of its own at its own level, so it does not matter when the gate opened.
@@ -53,7 +61,7 @@ def gatekept_claims(families: Sequence[Sequence[Test]], alpha: float) -> dict[Ke
     Source: Dmitrienko & Tamhane (2007), Pharmaceutical Statistics 6:171-180; for sequential tests Glimm, Maurer & Bretz
     (2010), Statistics in Medicine 29:219-228. Checked against: simulation of the family-wise error.
     """
-    claims: dict[Key, Claim] = {}
+    claims: dict[Key, Decided] = {}
     for family in families:
         found = holm_claims(family, alpha)
         claims |= found
@@ -83,7 +91,7 @@ def with_claims(
     families = [family for family in families if family]
     tests = [test for family in families for test in family]
     better = gatekept_claims(families, plan.alpha)
-    alone = {key: claim for family in families for key, claim in holm_claims(family, plan.alpha).items()}
+    alone = {key for family in families for key in holm_claims(family, plan.alpha)}
     p_values = gatekept([[t.p_value for t in family] for family in families])
     adjusted = {t.key: p for f, ps in zip(families, p_values, strict=True) for t, p in zip(f, ps, strict=True)}
     guarded = sum(len(m.comparisons) for m in metrics if m.planned.role is Role.GUARDRAIL)
@@ -94,17 +102,17 @@ def with_claims(
         key = (metric.key, comparison.variant)
         if isinstance(comparison.result, NotComputable) or key not in adjusted:
             return comparison
-        claim = better.get(key, Claim.OPEN)
+        decided = better.get(key)
         if key in worse:
-            claim = Claim.WORSE
-        elif claim is Claim.WORSE:
-            claim = Claim.OPEN
+            decided = Decided(Claim.WORSE, worsening_alpha)
+        elif decided is not None and decided.claim is Claim.WORSE:
+            decided = None
         return replace(
             comparison,
             adjusted_p_value=adjusted[key],
-            claim=claim,
-            waits_for_primary=claim is Claim.OPEN and key in alone and key not in better,
-            stopped=_stopped(plan, metric.planned, courses.get(key), claim),
+            claim=decided.claim if decided else Claim.OPEN,
+            waits_for_primary=decided is None and key in alone and key not in better,
+            stopped=_stopped(plan, metric.planned, courses.get(key), decided),
         )
 
     found = tuple(replace(m, comparisons=tuple(claimed(m, c) for c in m.comparisons)) for m in metrics)
@@ -138,9 +146,12 @@ def _side_of_course(course: Course, level: float, *, wants_more: bool) -> Claim:
     return Claim.WORSE
 
 
-def _stopped(plan: AnalysisPlan, planned: PlannedMetric, course: Course | None, claim: Claim) -> Stopped | None:
-    if course is None or claim is Claim.OPEN:
+def _stopped(
+    plan: AnalysisPlan, planned: PlannedMetric, course: Course | None, decided: Decided | None
+) -> Stopped | None:
+    """Return the numbers of a test at the look that crossed the bound of the level at which it was decided."""
+    if course is None or decided is None:
         return None
-    upward = (planned.metric.direction is Direction.INCREASE) is (claim is Claim.BETTER)
-    index = course.first_crossing(plan.alpha, upward=upward)
-    return None if index is None else stopped_at(course, index, alpha=plan.alpha)
+    upward = (planned.metric.direction is Direction.INCREASE) is (decided.claim is Claim.BETTER)
+    index = course.first_crossing(decided.level, upward=upward)
+    return None if index is None else stopped_at(course, index, level=decided.level, alpha=plan.alpha)

@@ -167,15 +167,15 @@ def looks_of(course: Course, *, alpha: float, horizon_days: int | None) -> tuple
     return tuple(Look(*row) for row in rows)
 
 
-def stopped_at(course: Course, index: int, *, alpha: float) -> Stopped | None:
-    """Return the numbers of a course that crossed its bound at look `index`, corrected for having stopped there.
+def stopped_at(course: Course, index: int, *, level: float, alpha: float) -> Stopped | None:
+    """Return the numbers, at `alpha`, of a course that crossed its bound at `level` at look `index`, corrected for that.
 
     None when they have no scale, or when the monitor needs no correction and the present numbers still show the difference.
     """
     treatment, control = course.treatment[index], course.control[index]
     if course.z[index] == 0 or not math.isfinite(course.z[index]):
         return None
-    found = course.monitor.after_stop(index, abs(course.z[index]), alpha=alpha)
+    found = course.monitor.after_stop(index, abs(course.z[index]), level=level, alpha=alpha)
     if found is None:
         return _seen_at(course, index, alpha=alpha)
     comparison = method_for(treatment, control).compare(treatment, control, alpha=alpha)

@@ -52,6 +52,11 @@ class Progress:
         return not self.is_final and self.ended_at is not None and self.as_of >= self.ended_at
 
     @property
+    def is_over(self) -> bool:
+        """Whether no more visitors are to come: the planned data are in, or somebody stopped it."""
+        return self.is_final or self.has_ended_early
+
+    @property
     def ended_days(self) -> int:
         """Whole days from start to stop."""
         if self.started_at is None or self.ended_at is None:

@@ -51,6 +51,13 @@ class Case:
         return [explain.changed(m, m.comparison_of(self.variant)) for m in metrics]
 
     @property
+    def has_seen_its_visitors(self) -> bool:
+        """Whether it was stopped, without a planned end, with as many visitors as it was meant for."""
+        progress = self.evidence.progress
+        planned = progress.planned_visitors or 0
+        return progress.has_no_end and progress.has_ended_early and progress.visitors >= planned and self.has_data
+
+    @property
     def has_data(self) -> bool:
         return any(has_enough(m) for m in self.evidence.successes)
 
@@ -84,7 +91,7 @@ RULES: tuple[Rule, ...] = (
         VerdictState.PROMISING_MACRO_UNPROVEN,
         lambda c: bool(c.wins),
         lambda c: explain.promising(
-            c.variant, c.changes(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_final
+            c.variant, c.changes(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_over
         ),
     ),
     Rule(
@@ -92,6 +99,7 @@ RULES: tuple[Rule, ...] = (
         lambda c: c.is_futile and not c.evidence.progress.is_final and not c.evidence.progress.has_ended_early,
         lambda c: explain.unlikely(c.variant),
     ),
+    Rule(VerdictState.NO_EFFECT, lambda c: c.has_seen_its_visitors, lambda c: explain.no_effect(c.variant, _bounds(c))),
     Rule(
         VerdictState.INCONCLUSIVE,
         lambda c: c.evidence.progress.has_ended_early,

@@ -58,8 +58,11 @@ class Monitor(Protocol):
         """Return the z of each look below which a win by the planned end is unlikely; None where there is no such z."""
         ...
 
-    def after_stop(self, look: int, z: float, *, alpha: float) -> Stagewise | None:
-        """Return what a test says that stopped at this look with `z` above 0; None where stopping changes nothing."""
+    def after_stop(self, look: int, z: float, *, level: float, alpha: float) -> Stagewise | None:
+        """Return what a test says, at `alpha`, that stopped at this look with `z` above 0 by its bounds at `level`.
+
+        None where stopping changes nothing.
+        """
         ...
 
 
@@ -109,10 +112,10 @@ class GroupSequential:
         )
         return tuple(bound if math.isfinite(bound) else None for bound in found)
 
-    def after_stop(self, look: int, z: float, *, alpha: float) -> Stagewise | None:
+    def after_stop(self, look: int, z: float, *, level: float, alpha: float) -> Stagewise | None:
         return stagewise(
             self.information[: look + 1],
-            self.bounds(alpha)[: look + 1],
+            self.bounds(level)[: look + 1],
             stop_look=look + 1,
             z=z,
             alpha=alpha,
@@ -157,5 +160,5 @@ class ConfidenceSequence:
     def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:
         return (None,) * len(self.visitors)
 
-    def after_stop(self, look: int, z: float, *, alpha: float) -> Stagewise | None:
+    def after_stop(self, look: int, z: float, *, level: float, alpha: float) -> Stagewise | None:
         return None

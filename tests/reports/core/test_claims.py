@@ -16,8 +16,10 @@ from reports.core.claims import gatekept_claims
 from reports.core.methods.base import Comparison
 from reports.core.multiplicity import false_coverage_alpha, gatekept, holm
 from reports.core.results import Claim, VariantComparison
+from reports.core.sequential.bounds import efficacy_bounds
 from tests.calibration import limits
 from tests.reports.core import worlds
+from tests.reports.core.test_analyse import _arriving
 from tracking.core.totals import VisitorTotals
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=4)
@@ -95,6 +97,35 @@ def _explored(gains: list[float]) -> Analysis:
     counts = {key: {"control": 500, "treatment": round(500 * (1 + g))} for key, g in zip(keys, gains, strict=True)}
     people = worlds.counted({"control": 5000, "treatment": 5000}, cart={"control": 9, "treatment": 9}, **counts)
     return _run(plan, people)
+
+
+def test_stopped__one_of_two_success_metrics__is_as_of_the_look_that_crossed_its_own_level() -> None:
+    # The second metric has nothing, so Holm holds the first to half of alpha, which is crossed on a later day.
+    plan = worlds.plan(
+        worlds.metric("cart", window_hours=24),
+        worlds.metric("view", window_hours=24),
+        is_imported=False,
+        horizon_days=28,
+    )
+    people = _arriving(100, 28, (0.10, 0.145))
+    view = (np.arange(len(people.variant)) % 10 == 0).astype(float)
+    people = worlds.totals(
+        ("control", "treatment"),
+        people.variant,
+        {"cart": people.columns["cart"], "view": view},
+        people.first_exposure,
+    )
+    analysis = analyse(plan, people, worlds.exposures_of(people), as_of=worlds.at_day(28))
+    comparison = analysis.metrics[0].comparison_of("treatment")
+    looks = comparison.looks
+    shares = [look.day / 28 for look in looks]
+    first = {}
+    for alpha in (0.05, 0.025):
+        bounds = efficacy_bounds([look.information for look in looks], alpha=alpha, shares=shares)
+        first[alpha] = next(look.day for look, bound in zip(looks, bounds, strict=True) if look.z >= bound)
+    assert first[0.05] < first[0.025]
+    assert comparison.claim is Claim.BETTER
+    assert comparison.stopped is not None and comparison.stopped.day == first[0.025]
 
 
 def test_exploratory__two_of_ten_stand_out__get_intervals_at_two_tenths_of_the_rate() -> None:

@@ -115,6 +115,18 @@ def test_analyse__planned_visitors_passed__goes_on_and_needs_no_final_look() -> 
     assert last.bound == pytest.approx(expected)
 
 
+def test_verdict__stopped_without_an_effect__says_what_is_ruled_out_once_its_visitors_came() -> None:
+    plan = _plan(planned=4000)
+    verdicts = {}
+    for days in (10, 40):
+        people = _arriving(100, days, (0.10, 0.10))
+        stopped = worlds.at_day(days)
+        verdicts[days] = analyse(plan, people, worlds.exposures_of(people), as_of=stopped, ended_at=stopped).verdict
+    assert verdicts[10].state == "inconclusive"
+    assert verdicts[40].state == "no_effect"
+    assert "The data rule out changes" in verdicts[40].summary
+
+
 def test_analyse__clear_effect__claims_by_the_sequence_and_says_so_in_the_document() -> None:
     analysis = _run(_plan(), _arriving(100, 20, (0.10, 0.18)), 20)
     comparison = analysis.metrics[0].comparison_of("treatment")
