@@ -128,7 +128,7 @@ class Migration(migrations.Migration):
                 ('direction', models.CharField(choices=[('increase', 'Increase'), ('decrease', 'Decrease')], default='increase', help_text="Which way is better: 'decrease' suits returns, cancellations or complaints.", max_length=10)),
                 ('funnel_order', models.PositiveSmallIntegerField(blank=True, help_text='Milestones only: 1 is the earliest step.', null=True)),
                 ('expected_pass_through', models.FloatField(blank=True, help_text='Share of a lift here that you expect to reach the macro conversion, 0 to 1.', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(1)])),
-                ('options', models.JSONField(blank=True, default=dict, help_text='What only some kinds of metric need.', validators=[experiments.models.fields.validate_object])),
+                ('options', models.JSONField(blank=True, default=dict, help_text='What only some kinds need: retention {"from_day": 7, "to_day": 14}, quantile {"quantile": 0.9}, ratio {"numerator": "sum"}.', validators=[experiments.models.fields.validate_object])),
                 ('definition_version', models.PositiveIntegerField(default=1, editable=False)),
                 ('audited_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('audit_outcome', models.JSONField(blank=True, default=dict, editable=False, help_text='What the last self-audit found, and for which definition version.')),

@@ -74,7 +74,10 @@ class Metric(models.Model):
         help_text="Share of a lift here that you expect to reach the macro conversion, 0 to 1.",
     )
     options = models.JSONField(
-        default=dict, blank=True, validators=[validate_object], help_text="What only some kinds of metric need."
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text='What only some kinds need: retention {"from_day": 7, "to_day": 14}, quantile {"quantile": 0.9}, ratio {"numerator": "sum"}.',
     )
     definition_version = models.PositiveIntegerField(default=1, editable=False)
     audited_at = models.DateTimeField(null=True, blank=True, editable=False)

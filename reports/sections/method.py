@@ -70,6 +70,8 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
     if facts.hypothesis:
         rows.append(Fact("Hypothesis", facts.hypothesis))
     rows.append(Fact("Variants", _variants(plan)))
+    if plan.has_changing_weights:
+        rows.append(Fact("Weights changed", f"{_periods(plan, facts.time_zone)}; each period is compared on its own"))
     if facts.traffic < 1:
         rows.append(Fact("Traffic", f"{facts.traffic * 100:g}{numbers.NARROW}% of the audience takes part"))
     if facts.started_at is not None and not plan.is_imported:
@@ -109,6 +111,15 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
     rows.append(Fact("Days follow", facts.time_zone))
     rows.append(Fact("Frozen plan", "sha256 of the whole plan", report.run.plan_hash if report.run else plan.hash()))
     return tuple(rows)
+
+
+def _periods(plan: AnalysisPlan, zone: str) -> str:
+    """Write the weights of each period, in the order of the variants."""
+    return "; ".join(
+        f"from {numbers.moment(period.starts_at, zone)}: "
+        + " : ".join(f"{w * 100:.4g}{numbers.NARROW}%" for w in period.weights)
+        for period in plan.periods
+    )
 
 
 def _variants(plan: AnalysisPlan) -> str:

@@ -11,7 +11,7 @@ from django.template.loader import render_to_string
 
 from experiments.core.lifecycle import Status
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
-from experiments.core.plan import AnalysisPlan, PlannedMetric, PlannedVariant
+from experiments.core.plan import AllocationPeriod, AnalysisPlan, PlannedMetric, PlannedVariant
 from reports.core.decision import VerdictState
 from reports.core.health import Severity
 from reports.core.methods import METHODS
@@ -492,3 +492,12 @@ def test_over_time__on_the_page__names_each_table() -> None:
     html = render_to_string(OVER_TIME.template, {"view": view, "key": OVER_TIME.key, "title": OVER_TIME.title})
     assert f"{name}, by week of the first exposure" in html and f"{name}, how long it takes" in html
     assert html.count("<table") == 3
+
+
+def test_method__weights_that_changed__are_told_with_their_times() -> None:
+    periods = (AllocationPeriod(START, (0.9, 0.1)), AllocationPeriod(START + timedelta(days=1), (0.5, 0.5)))
+    view = build_method(report(plan=replace(PLAN, periods=periods)))
+    assert view is not None
+    (fact,) = (f for f in view.plan_facts if f.label == "Weights changed")
+    assert plain(fact.text).startswith("from 2 Mar 2026, 06:00: 90 % : 10 %; from 3 Mar 2026, 06:00: 50 % : 50 %")
+    assert "Weights changed" not in {f.label for f in build_method(report()).plan_facts}  # type: ignore[union-attr]
