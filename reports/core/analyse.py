@@ -74,7 +74,7 @@ def analyse(
         compare_metric(plan, m, measured[m.metric.key], courses, progress, covaried=covaried.get(m.metric.key))
         for m in plan.metrics
     )
-    metrics = with_claims(plan, compared, courses)
+    metrics = with_claims(plan, compared, courses, {**measured, **covaried})
     periods = counts_by_period(plan, everybody)
     timing = timing_of(plan, everybody, progress)
     segments = segment_counts(plan, everybody)

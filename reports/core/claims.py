@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.exploring import with_discoveries
+from reports.core.measure import Measured
 from reports.core.methods.base import Comparison, NotComputable
 from reports.core.monitoring import Course, stopped_at
 from reports.core.multiplicity import gatekept
@@ -71,7 +72,10 @@ def gatekept_claims(families: Sequence[Sequence[Test]], alpha: float) -> dict[Ke
 
 
 def with_claims(
-    plan: AnalysisPlan, metrics: tuple[MetricResult, ...], courses: Mapping[Key, Course]
+    plan: AnalysisPlan,
+    metrics: tuple[MetricResult, ...],
+    courses: Mapping[Key, Course],
+    measured: Mapping[str, Measured],
 ) -> tuple[MetricResult, ...]:
     """Add adjusted p-values and, to the success metrics, claims; other metrics claim nothing.
 
@@ -116,7 +120,7 @@ def with_claims(
         )
 
     found = tuple(replace(m, comparisons=tuple(claimed(m, c) for c in m.comparisons)) for m in metrics)
-    return with_discoveries(plan, found, courses)
+    return with_discoveries(plan, found, courses, measured)
 
 
 def _test(planned: PlannedMetric, comparison: VariantComparison, course: Course | None) -> Test:

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from experiments.core.metrics import Role
 from experiments.core.plan import AnalysisPlan
+from reports.core.adjust.beside import with_unadjusted
+from reports.core.measure import Measured
 from reports.core.methods import method_for
-from reports.core.methods.base import Comparison, NotComputable
+from reports.core.methods.base import NotComputable
 from reports.core.monitoring import Course
 from reports.core.multiplicity import benjamini_hochberg, false_coverage_alpha
 from reports.core.results import Discovery, MetricResult, VariantComparison
@@ -18,7 +20,10 @@ DISCOVERY_RATE = 0.10
 
 
 def with_discoveries(
-    plan: AnalysisPlan, metrics: tuple[MetricResult, ...], courses: Mapping[tuple[str, str], Course]
+    plan: AnalysisPlan,
+    metrics: tuple[MetricResult, ...],
+    courses: Mapping[tuple[str, str], Course],
+    measured: Mapping[str, Measured],
 ) -> tuple[MetricResult, ...]:
     """Add to the exploratory metrics adjusted p-values and, to those that stand out, intervals at the selected level.
 
@@ -42,9 +47,11 @@ def with_discoveries(
         if isinstance(comparison.result, NotComputable):
             return comparison
         is_selected = p_values[key] <= DISCOVERY_RATE
+        if is_selected:
+            now = measured[metric.key].now
+            comparison = _at(alpha, comparison, now[comparison.variant], now[plan.control.key], courses.get(key))
         return replace(
             comparison,
-            result=_at(metric, comparison, courses.get(key), plan, alpha) if is_selected else comparison.result,
             adjusted_p_value=p_values[key],
             discovery=Discovery(is_selected, DISCOVERY_RATE, selected, len(raw)),
         )
@@ -58,11 +65,12 @@ def with_discoveries(
 
 
 def _at(
-    metric: MetricResult, comparison: VariantComparison, course: Course | None, plan: AnalysisPlan, alpha: float
-) -> Comparison | NotComputable:
+    alpha: float, comparison: VariantComparison, treatment: Statistic, control: Statistic, course: Course | None
+) -> VariantComparison:
     """Return the comparison again, with intervals at `alpha`."""
-    treatment: Statistic = metric.value_of(comparison.variant).statistic
-    control = metric.value_of(plan.control.key).statistic
-    if course is not None and course.days:
-        return course.held_to_all_looks(treatment, control, alpha=alpha)
-    return method_for(treatment, control).compare(treatment, control, alpha=alpha)
+    result = (
+        course.held_to_all_looks(treatment, control, alpha=alpha)
+        if course is not None and course.days
+        else method_for(treatment, control).compare(treatment, control, alpha=alpha)
+    )
+    return with_unadjusted(replace(comparison, result=result), treatment, control, course, alpha=alpha)

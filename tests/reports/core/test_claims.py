@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from reports.core.sequential.bounds import efficacy_bounds
 from tests.calibration import limits
 from tests.reports.core import worlds
 from tests.reports.core.test_analyse import _arriving
+from tests.reports.core.test_covariates import RETURNING, a_world, with_covariates
 from tracking.core.totals import VisitorTotals
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=4)
@@ -140,6 +143,27 @@ def test_exploratory__two_of_ten_stand_out__get_intervals_at_two_tenths_of_the_r
     first = results[0]
     assert isinstance(first, Comparison)
     assert first.interval.excludes(0) is (first.p_value < first.alpha)
+
+
+def test_exploratory__stands_out_with_covariates__its_selected_interval_is_adjusted_too() -> None:
+    spend = worlds.metric("spend", Role.EXPLORATORY, kind="value_sum")
+    flat = [worlds.metric(f"m{k}", Role.EXPLORATORY) for k in range(4)]
+    people = a_world(np.random.default_rng(5), visitors=2_000, effect=0.06)
+    nothing = {m.metric.key: (np.arange(2_000) % 5 == 0).astype(float) for m in flat}
+    people = replace(people, columns={**people.columns, **nothing})
+    plan = with_covariates(worlds.plan(worlds.metric("cart"), spend, *flat), RETURNING)
+    comparison = _run(plan, people).metrics[1].comparison_of("treatment")
+    alone = with_covariates(worlds.plan(worlds.metric("cart"), spend, alpha=0.02), RETURNING)
+    expected = _run(alone, people).metrics[1].comparison_of("treatment").result
+    assert comparison.discovery is not None and comparison.discovery.is_selected
+    assert isinstance(comparison.result, Comparison) and isinstance(expected, Comparison)
+    # One of five at the rate of .10: the regression at .02, as a plan of that alpha makes it.
+    assert comparison.result.alpha == pytest.approx(0.02)
+    assert (comparison.result.method, comparison.result.interval) == (expected.method, expected.interval)
+    assert comparison.result.method != "welch"
+    assert comparison.unadjusted is not None
+    plain = comparison.unadjusted.result
+    assert isinstance(plain, Comparison) and plain.alpha == pytest.approx(0.02)
 
 
 def test_exploratory__most_stand_out__no_interval_is_narrower_than_the_plan_says() -> None:
