@@ -3,7 +3,7 @@
 # make test      every check; ARGS go to pytest: make test ARGS="-k assign -x"
 # make lint      the checks that run no test
 # make format    put the code in shape
-# make calibrate how often the product is wrong where the truth is known, into docs/calibration.md; minutes
+# make calibrate how often the product is wrong where the truth is known, into docs/calibration.md; half an hour
 # make pins      renew requirements.txt and requirements-dev.txt from the .in files
 # make clean     remove .venv and the tools' caches; the data in var/ stays
 
@@ -77,11 +77,13 @@ format: install
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-# REPLICATES of each world over counts, THROUGH of each world through the whole analysis (some 30 ms of CPU each).
+# REPLICATES of each world over counts, THROUGH of each world through the whole analysis (all worlds: some 0.1 s of CPU for each),
+# and EXPERIMENTS over HTTP through a running instance.
 REPLICATES = 20000
-THROUGH = 2000
+THROUGH = 20000
+EXPERIMENTS = 200
 calibrate: install
-	$(PYTHON) -m tests.calibration_table $(REPLICATES) $(THROUGH)
+	$(PYTHON) -m tests.calibration.page --replicates $(REPLICATES) --through $(THROUGH) --experiments $(EXPERIMENTS)
 
 pins: install
 	set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

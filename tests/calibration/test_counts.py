@@ -1,4 +1,4 @@
-"""How often the analysis is wrong, against how often it may be; and that these checks are not blind."""
+"""Statistics and bounds over arrays of counts, against how often they may be wrong; and that these checks are not blind."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from reports.core.methods.midp import mid_p_z
 from reports.core.methods.score import z_difference, z_ratio
 from reports.core.results import Claim
 from reports.core.sequential.bounds import efficacy_bounds
-from tests import calibration
-from tests.calibration import SCENARIOS, Scenario, Traffic, limits, rate
+from tests.calibration.counts import negative_controls, vectorised
+from tests.calibration.harness import Traffic, limits
+from tests.calibration.scenarios import KEY, bernoulli
 from tests.reports.core import worlds
 
 REPLICATES = 2000
@@ -105,7 +106,7 @@ def test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say() 
     bounds = np.asarray(efficacy_bounds(SHARES, alpha=0.05))
     agreed = 0
     for lift in (0.0, 0.25, -0.25) * 4:
-        values = calibration.bernoulli(0.10, 0.10 * (1 + lift))(rng, variant, when)
+        values = bernoulli(0.10, 0.10 * (1 + lift))(rng, variant, when)[KEY]
         people = worlds.totals(("control", "treatment"), variant, {"cart": values}, when)
         analysis = analyse(plan, people, worlds.exposures_of(people), as_of=worlds.at_day(28))
         z = []
@@ -126,17 +127,15 @@ def test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say() 
     assert agreed >= 11
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.name.replace(" ", "_"))
-def test_scenario__through_the_whole_analysis__is_within_its_limits(scenario: Scenario) -> None:
-    low, high = limits(scenario.expected, scenario.quick)
-    found = rate(scenario, scenario.quick, seed=1)
-    assert found <= high
-    assert scenario.is_upper_limit or found >= low
+def test_worlds_over_counts__two_thousand_replicates__are_inside_their_limits() -> None:
+    # One in a thousand worlds lies outside by chance; the seed is fixed, so this is a check of code, not of luck.
+    assert [row.world for row in vectorised(2000) if not row.is_inside] == []
 
 
-def test_limits__two_thousand_replicates_at_five_per_cent__are_the_specified_ones() -> None:
-    # STATISTICS section 11: .0345-.0665 for 2,000 replicates.
-    assert limits(0.05, 2000) == pytest.approx((0.0345, 0.0665), abs=1e-4)
+def test_negative_controls__rules_known_to_be_wrong__are_seen_to_be_wrong() -> None:
+    peeking, unpooled = negative_controls(4000)
+    assert 0.25 <= peeking.measured <= 0.30
+    assert unpooled.measured > 0.10
 
 
 def test_naive_p__of_a_look__is_no_more_than_its_nominal_level_when_claimed() -> None:

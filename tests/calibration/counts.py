@@ -1,29 +1,25 @@
-"""`make calibrate`: how often the product is wrong in worlds with a known truth, as the table docs/calibration.md.
+"""The product's own statistics and bounds over arrays of counts: many replicates in seconds.
 
-`python -m tests.calibration_table [REPLICATES] [THROUGH] [FILE]`. Two layers: REPLICATES per world with the product's own
-statistics and bounds over arrays of counts, and THROUGH per world through the whole `analyse()`, which takes some 30 ms each.
-That both say the same of the same data is a test: `test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say`.
+Maturity, units and the decision rule are not in play here. That the whole analysis claims the same on the same data is a test:
+`test_analysis__on_the_same_data__claims_exactly_what_bounds_and_score_say`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy import special
 
-from reports.code_version import code_version
 from reports.core.methods.score import z_difference, z_ratio
 from reports.core.sequential.bounds import efficacy_bounds
-from tests.calibration import SCENARIOS, limits, rate
+from reports.core.sequential.recursion import crossing_probabilities
+from tests.calibration.harness import limits
 
 DAYS = 28
 LOOKS = np.arange(7, DAYS + 1)
 SHARES = tuple(day / DAYS for day in LOOKS)
-OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "calibration.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +65,7 @@ def vectorised(replicates: int, seed: int = 1) -> Iterator[Row]:
     power = limits(0.78, replicates)
     found = float(np.mean((z >= bounds).any(axis=1)))
     yield Row("power, 5.0% to 6.22%, 200 a day and variant", found, "0.78", power[0] - 0.01, power[1] + 0.01)
+    yield from _stops(rng, replicates, bounds)
     yield from _intervals(rng, replicates)
     yield from _guardrails(rng, replicates)
 
@@ -89,14 +86,6 @@ def negative_controls(replicates: int, seed: int = 2) -> Iterator[Row]:
     yield Row("unpooled variance at 90/10, 1.0%, daily looks", _crossed(wald, bounds), "above 0.10", 0.10, None)
 
 
-def through_analysis(replicates: int) -> Iterator[Row]:
-    """Yield the worlds of `tests.calibration`, each replicate a whole analysis of single visitors."""
-    for number, scenario in enumerate(SCENARIOS):
-        low, high = limits(scenario.expected, replicates)
-        found = rate(scenario, replicates, seed=number + 1)
-        yield Row(scenario.name, found, f"{scenario.expected:g}", None if scenario.is_upper_limit else low, high)
-
-
 def _z_at_looks(
     rng: np.random.Generator, control: float, treatment: float, per_day: tuple[int, int], replicates: int
 ) -> np.ndarray:
@@ -110,6 +99,29 @@ def _z_at_looks(
 
 def _crossed(z: np.ndarray, bounds: np.ndarray | float) -> float:
     return float(np.mean((np.abs(z) >= bounds).any(axis=1)))
+
+
+def _stops(rng: np.random.Generator, replicates: int, bounds: np.ndarray) -> Iterator[Row]:
+    """How long it takes, and by how much the plain estimate of a win is too large, where 5 % become 6.22 %."""
+    control, treatment = (
+        rng.binomial(200, share, (replicates, DAYS)).cumsum(axis=1)[:, LOOKS - 1] for share in (0.05, 0.0622)
+    )
+    z = np.asarray(z_difference(0.0, treatment, 200 * LOOKS, control, 200 * LOOKS))
+    is_beyond = np.abs(z) >= bounds
+    stop = np.where(is_beyond.any(axis=1), is_beyond.argmax(axis=1), len(LOOKS) - 1)
+    # The recursion knows the expected length without drawing anything: its drift is that of the fixed test with this power.
+    drift = float(np.mean(z[:, -1]))
+    crossed = crossing_probabilities(SHARES, [-b for b in bounds], list(bounds), drift=drift)
+    stays = 1 - np.concatenate([[0.0], np.cumsum(np.add(crossed.upper, crossed.lower))[:-1]])
+    expected = float(np.sum(stays * np.diff(np.concatenate([[0.0], SHARES]))))
+    name = "mean length until a claim or the end, of the horizon, 5.0% to 6.22%"
+    yield Row(name, float(np.mean(LOOKS[stop] / DAYS)), f"{expected:.3f}", expected - 0.01, expected + 0.01)
+    won = np.flatnonzero(np.take_along_axis(z, stop[:, None], axis=1)[:, 0] >= bounds[stop])
+    plain = (treatment - control)[won, stop[won]] / (200 * LOOKS[stop[won]]) / 0.0122
+    # STATISTICS section 4.1: 1.29 for daily looks.
+    yield Row(
+        "plain estimate of a win over the truth (the winner's curse), same", float(plain.mean()), "1.29", 1.24, 1.34
+    )
 
 
 def _intervals(rng: np.random.Generator, replicates: int) -> Iterator[Row]:
@@ -138,70 +150,11 @@ def _guardrails(rng: np.random.Generator, replicates: int) -> Iterator[Row]:
         name = f"guardrail SAFE at a true drop of its margin, {base:.1%}, margin {margin:.0%}"
         # One look at coarse counts: a half per cent either way is the grain of the counts.
         yield Row(name, found, "0.05", low - 0.005, high + 0.005)
-
-
-def document(replicates: int, through: int) -> tuple[str, bool]:
-    """Return the page, and whether every row is inside its limits."""
-    parts: list[tuple[str, Callable[[], list[Row]]]] = [
-        (
-            f"Statistics and bounds over counts: {replicates:,} replicates of each world",
-            lambda: list(vectorised(replicates)),
-        ),
-        (f"Through the whole analysis: {through:,} replicates of each world", lambda: list(through_analysis(through))),
-        (
-            f"Negative controls: {replicates:,} replicates. Rules known to be wrong, which must be seen to be wrong",
-            lambda: list(negative_controls(replicates)),
-        ),
-    ]
-    lines = [
-        *_HEAD,
-        f"Made by `make calibrate REPLICATES={replicates} THROUGH={through}`, code version `{code_version()}`.",
-        "",
-    ]
-    is_good = True
-    for title, rows in parts:
-        made = rows()
-        is_good = is_good and all(row.is_inside for row in made)
-        lines += [f"## {title}", "", "| world | measured | nominal | limits | inside |", "|---|---|---|---|---|"]
-        lines += [*(row.text() for row in made), ""]
-    return "\n".join([*lines, *_FOOT]) + "\n", is_good
-
-
-_HEAD = [
-    "# Calibration",
-    "",
-    "How often Inkling is wrong in worlds whose truth is known. This page is written by `make calibrate`; do not edit it.",
-    "",
-    "Limits hold a calibrated product in 999 of 1,000 runs (exact binomial), unless the world says otherwise. Experiments run",
-    "28 days with a look every day from day 7 on; the bounds are the product's own (Lan-DeMets, O'Brien-Fleming type).",
-    "",
-]
-_FOOT = [
-    "## How to read it",
-    "",
-    "- *Over counts*: random daily counts go into the product's own score statistic and bounds, as arrays. Maturity, units and",
-    "  the decision rule are not in play. That the whole analysis makes the same claims on the same data is a test of its own.",
-    "- *Through the whole analysis*: single visitors with times of exposure, as the event store delivers them, through",
-    "  `analyse()`. Slower, so with fewer replicates and wider limits: `make calibrate THROUGH=20000` takes hours.",
-    "- Worlds with fewer than 20 conversions per variant have a lower limit of 0.03: counts that small cannot spend all of alpha.",
-    "  Intervals are allowed 0.03 to 0.07, because a coarse count covers sometimes a little more and sometimes a little less.",
-    "- Power is allowed one point either way of the designed 0.78, which is itself rounded; guardrails half a point, the grain",
-    "  of one look at whole conversions.",
-    "- Visitors are independent of each other and days are alike; a site whose days differ wildly should use",
-    "  `manage.py self_audit`, which splits its own visitors.",
-    "- The way over HTTP, intake and the worker is not part of this table.",
-]
-
-
-def main(arguments: Sequence[str]) -> int:
-    replicates = int(arguments[0]) if arguments else 20_000
-    through = int(arguments[1]) if len(arguments) > 1 else 2_000
-    output = Path(arguments[2]) if len(arguments) > 2 else OUTPUT
-    text, is_good = document(replicates, through)
-    output.write_text(text, encoding="utf-8")
-    print(text)
-    return 0 if is_good else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    # At every daily look, by the bounds that spend the guardrail's 5 % over them, most of it at the end.
+    visitors = 200 * LOOKS
+    control, treatment = (
+        rng.binomial(200, share, (replicates, DAYS)).cumsum(axis=1)[:, LOOKS - 1] for share in (0.05, 0.04)
+    )
+    bounds = np.asarray(efficacy_bounds(SHARES, alpha=0.10, spending="HSD(-8)"))
+    found = float(np.mean((z_ratio(0.8, treatment, visitors, control, visitors) >= bounds).any(axis=1)))
+    yield Row("same at any daily look, 5.0%, margin 20%", found, "0.05", low - 0.005, high + 0.005)
