@@ -44,34 +44,67 @@ def exposures_a_day(
         for day, of_day in zip(days, counts, strict=True)
         for variant, count in zip(variants, of_day, strict=True)
     ]
+    x = alt.X(
+        "day:T",
+        timeUnit="utcyearmonthdate",
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(
+            title=None,
+            format="%-d %b",
+            tickCount={"interval": "day", "step": max(1, -(-len(days) * LABEL_EVERY // width))},
+            labelFlush=True,
+        ),
+    )
+    y = alt.Y(
+        "visitors:Q",
+        axis=alt.Axis(title=None, tickCount=4, format=",d", tickMinStep=1),
+        scale=alt.Scale(zero=True, nice=True),
+    )
+    return _lines(rows, variants, x, y, size=26 if len(days) <= 45 else 8, width=width, height=height)
+
+
+def converted_by_hour(
+    hours: Sequence[float], variants: Sequence[str], shares: Sequence[Sequence[float]], *, width: int, height: int = 200
+) -> dict[str, Any]:
+    """Return the specification of the share converted by each hour since the exposure, one line per variant.
+
+    Shapes: `shares` is (variants, hours). Units: shares 0..1. A long window is written in days.
+    """
+    in_days = hours[-1] > 48
+    rows = [
+        {"after": hour / 24 if in_days else hour, "variant": variant, "share": share}
+        for variant, of_variant in zip(variants, shares, strict=True)
+        for hour, share in zip([0.0, *hours], [0.0, *of_variant], strict=True)
+    ]
+    x = alt.X(
+        "after:Q",
+        scale=alt.Scale(nice=False),
+        axis=alt.Axis(
+            title="days since the exposure" if in_days else "hours since the exposure",
+            tickCount=max(2, width // LABEL_EVERY),
+        ),
+    )
+    y = alt.Y("share:Q", axis=alt.Axis(title=None, tickCount=4, format="%"), scale=alt.Scale(zero=True, nice=True))
+    return _lines(rows, variants, x, y, size=16, width=width, height=height)
+
+
+def _lines(
+    rows: list[dict[str, Any]], variants: Sequence[str], x: Any, y: Any, *, size: int, width: int, height: int
+) -> dict[str, Any]:
+    """Return one line per variant, told apart by colour, dash and mark."""
     palette = [SERIES[i % len(SERIES)] for i in range(len(variants))]
     dashes = [DASHES[i % len(DASHES)] for i in range(len(variants))]
     shapes = [SHAPES[i % len(SHAPES)] for i in range(len(variants))]
     names = list(variants)
     # One legend for three encodings: the scales share their domain, so Vega merges them.
     base = alt.Chart(alt.InlineData(values=rows)).encode(
-        x=alt.X(
-            "day:T",
-            timeUnit="utcyearmonthdate",
-            scale=alt.Scale(type="utc"),
-            axis=alt.Axis(
-                title=None,
-                format="%-d %b",
-                tickCount={"interval": "day", "step": max(1, -(-len(days) * LABEL_EVERY // width))},
-                labelFlush=True,
-            ),
-        ),
-        y=alt.Y(
-            "visitors:Q",
-            axis=alt.Axis(title=None, tickCount=4, format=",d", tickMinStep=1),
-            scale=alt.Scale(zero=True, nice=True),
-        ),
+        x=x,
+        y=y,
         color=alt.Color("variant:N", sort=names, scale=alt.Scale(domain=names, range=palette), legend=_legend(width)),
     )
     line = base.mark_line(strokeWidth=2).encode(
         strokeDash=alt.StrokeDash("variant:N", sort=names, scale=alt.Scale(domain=names, range=dashes), legend=None)
     )
-    size = 26 if len(days) <= 45 else 8
     point = base.mark_point(filled=True, size=size, opacity=1).encode(
         shape=alt.Shape("variant:N", sort=names, scale=alt.Scale(domain=names, range=shapes), legend=_legend(width))
     )
@@ -107,7 +140,15 @@ def _finish(chart: Any, *, width: int, height: int) -> dict[str, Any]:
         .configure(font=FONT)
         .configure_view(stroke=None)
         .configure_axis(
-            labelColor=INK, labelFontSize=12, gridColor=LINE, domainColor=LINE, tickColor=LINE, labelPadding=6
+            labelColor=INK,
+            labelFontSize=12,
+            titleColor=INK,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            gridColor=LINE,
+            domainColor=LINE,
+            tickColor=LINE,
+            labelPadding=6,
         )
         .configure_axisX(grid=False)
         .configure_axisY(domain=False, ticks=False)

@@ -10,9 +10,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from experiments.services import close_due_experiments
-from reports.drawings import exposure_drawings
+from reports.drawings import delay_drawings, exposure_drawings
 from reports.models import AnalysisRun
 from reports.sections.exposures import build as build_exposures
+from reports.sections.over_time import build as build_over_time
 from reports.selectors import report_input
 from reports.services import analyse_if_due, due_experiment_ids
 
@@ -43,6 +44,10 @@ def analyse_experiment(experiment_id: int) -> int | None:
 
 def _draw_ahead(run: AnalysisRun) -> None:
     """Make the drawings before somebody waits for them; a page that finds none draws them itself."""
-    view = build_exposures(report_input(run.experiment, now=timezone.now(), run=run))
+    report = report_input(run.experiment, now=timezone.now(), run=run)
+    view, over_time = build_exposures(report), build_over_time(report)
     if view is not None and view.days:
         exposure_drawings(view)
+    for block in over_time.blocks if over_time is not None else ():
+        if block.curves is not None:
+            delay_drawings(block.curves)

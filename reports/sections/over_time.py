@@ -31,6 +31,15 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Curves:
+    """The share converted by each hour, to be drawn. Shapes: `shares` (variants, hours)."""
+
+    hours: tuple[float, ...]
+    variants: tuple[str, ...]
+    shares: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """One metric; a table is None where the data say nothing of it."""
 
@@ -39,6 +48,7 @@ class Block:
     weeks: Table | None
     days: Table | None
     delays: Table | None
+    curves: Curves | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ def build(report: ReportInput) -> OverTime | None:
             _weeks(entry["weeks"], known[entry["key"]], zone) if entry.get("weeks") else None,
             _days(entry["novelty"]) if entry.get("novelty") else None,
             _delays(entry["delays"]) if entry.get("delays") else None,
+            _curves(entry["delays"]) if entry.get("delays") else None,
         )
         for entry in timing["metrics"]
         if entry["key"] in known and (entry.get("weeks") or entry.get("novelty") or entry.get("delays"))
@@ -136,6 +147,15 @@ def _delays(delays: Mapping[str, Any]) -> Table:
     reading = f"{'; '.join(checks)}." if checks else "Too few conversions to compare the lift at half of the window."
     return Table(
         tuple(str(c["variant"]) for c in curves), rows, f"Visitors followed to the end of the window. {reading}"
+    )
+
+
+def _curves(delays: Mapping[str, Any]) -> Curves:
+    curves: Sequence[Mapping[str, Any]] = delays["curves"]
+    return Curves(
+        tuple(float(hour) for hour in delays["hours"]),
+        tuple(str(curve["variant"]) for curve in curves),
+        tuple(tuple(float(share) for share in curve["shares"]) for curve in curves),
     )
 
 

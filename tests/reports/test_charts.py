@@ -45,3 +45,14 @@ def test_chart__hostile_variant_name__is_text(name: str) -> None:
     drawn = charts.svg(charts.exposures_a_day(DAYS, ["control", name], [[1, 2]] * 14, width=900))
     tree = ET.fromstring(drawn)
     assert not [e for e in tree.iter() if e.tag.endswith("script") or any(k.startswith("on") for k in e.attrib)]
+
+
+def test_delay_chart__numbers__are_the_ones_given_and_begin_with_nobody() -> None:
+    spec = charts.converted_by_hour([12.0, 24.0], ["control", "banner"], [[0.1, 0.2], [0.15, 0.2]], width=600)
+    rows = next(iter(spec["datasets"].values())) if "datasets" in spec else spec["data"]["values"]
+    found = {(r["variant"], r["after"]): r["share"] for r in rows}
+    assert found[("banner", 12.0)] == 0.15 and found[("control", 24.0)] == 0.2 and found[("banner", 0.0)] == 0
+    drawn = charts.svg(charts.converted_by_hour([84.0, 168.0], ["<b>", "b"], [[0.1, 0.2]] * 2, width=600))
+    ET.fromstring(drawn)
+    assert "days since the exposure" in drawn
+    assert not re.findall(r'(?:fill|stroke)="#[0-9a-f]{3,6}"', drawn)
