@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from experiments.selectors.experiments import analysable_experiments, latest_rul
 from experiments.selectors.plans import plan_of
 from reports.code_version import code_version
 from reports.core.analyse import columns_for
+from reports.core.health.split_by_segment import SEGMENT_TRAITS, is_split_in_doubt
 from reports.core.inputs import Inputs
 from reports.models import AnalysisRun, AnalysisSchedule
 from reports.selectors import final_as_of, refresh_minutes
@@ -100,6 +102,8 @@ def read_inputs(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime) 
     request = totals_request(experiment=experiment, plan=plan, as_of=as_of)
     store = event_store()
     exposures = store.exposure_counts(request)
+    if is_split_in_doubt(plan, exposures):
+        request = replace(request, traits=tuple(dict.fromkeys((*request.traits, *SEGMENT_TRAITS))))
     totals = store.visitor_totals(request)
     return Inputs(plan, totals, exposures, as_of=as_of, ended_at=experiment.ended_at)
 

@@ -24,7 +24,7 @@ class SegmentCounts:
 
 
 def segment_counts(plan: AnalysisPlan, totals: VisitorTotals) -> tuple[SegmentCounts, ...]:
-    """Return the visitors by trait and variant, the most frequent labels of each trait first."""
+    """Return the visitors by trait and variant, the most frequent labels of each trait first; a trait that divides nobody is left out."""
     found = []
     for trait, values in {**totals.traits, **_seen_before(totals)}.items():
         # Code -1 is nobody's label: those visitors are the segment of the unknown.
@@ -32,6 +32,8 @@ def segment_counts(plan: AnalysisPlan, totals: VisitorTotals) -> tuple[SegmentCo
         np.add.at(table, (values.codes, totals.variant), 1)
         order = [totals.variants.index(v.key) for v in plan.variants]
         labels = (*values.labels, UNKNOWN)
+        if np.count_nonzero(table.sum(axis=1)) < 2:
+            continue  # one segment is everybody
         for row in np.argsort(-table.sum(axis=1), kind="stable")[:MOST_LABELS]:
             if table[row].any():
                 found.append(SegmentCounts(trait, labels[row], tuple(int(n) for n in table[row][order])))

@@ -235,3 +235,37 @@ def test_totals_request__live_and_imported__take_exposures_of_the_experiments_li
     assert request.since == _us(START)
     assert request.as_of == _us(datetime(2026, 3, 2, 7, tzinfo=UTC))
     assert {c.event for c in request.columns} == {"add_to_cart", "purchase"}
+
+
+def test_run_analysis__split_in_doubt__reads_what_visitors_came_on_and_says_where_it_is_off() -> None:
+    experiment = make_running()
+    events = [
+        {
+            "name": "$exposure",
+            "visitor_id": f"{device}-{variant}-{n}",
+            "timestamp": (START + HOUR).isoformat(),
+            "properties": {"experiment": "free-shipping", "variant": variant},
+            "context": {"device": device},
+        }
+        for device, variant, visitors in (
+            ("phone", "control", 60),
+            ("phone", "banner", 10),
+            ("desktop", "control", 50),
+            ("desktop", "banner", 52),
+        )
+        for n in range(visitors)
+    ]
+    tracking.ingest(site="shop", events=events, now_us=_us(START + HOUR))
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+    assert run.result is not None, run.error
+    finding = next(f for f in run.result["health"] if f["code"] == "split_by_segment")
+    assert "device 'phone'" in finding["detail"] and "desktop" not in finding["detail"]
+    assert {s["trait"] for s in finding["evidence"]["segments"]} == {"device"}
+
+
+def test_read_inputs__split_as_planned__spares_the_traits() -> None:
+    experiment = make_running()
+    for n in range(6):
+        expose(f"v{n}", ("control", "banner")[n % 2], START + HOUR)
+    inputs = services.read_inputs(experiment=experiment, plan=plan_of(experiment), as_of=NOW)
+    assert inputs.totals.traits == {}

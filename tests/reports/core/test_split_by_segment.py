@@ -52,10 +52,21 @@ def test_split_by_segment__exposures_lost_on_phones__names_the_phones_only() -> 
     assert {s["label"] for s in segments if s["trait"] == "visitor"} == {"new", "returning"}
 
 
-def test_split_by_segment__fault_that_hits_all_alike__says_that_nothing_stands_out_among_devices() -> None:
-    people = replace(_people({"a": (250, 200), "b": (250, 200), "c": (250, 200), "d": (250, 200)}), seen_before=None)
-    finding = _finding(_run(people))
+@pytest.mark.parametrize("size", [1, 20])
+def test_split_by_segment__fault_that_hits_all_alike__says_that_nothing_stands_out(size: int) -> None:
+    # With twenty times the visitors every single segment is far from its weights, and still none stands out.
+    cell = (250 * size, 200 * size)
+    finding = _finding(_run(replace(_people(dict.fromkeys("abcd", cell)), seen_before=None)))
     assert "None of 4 segments (device) stands out" in finding.detail
+    off = [s for s in finding.evidence["segments"] if s["adjusted_p_value"] < 0.01]
+    assert len(off) == (4 if size == 20 else 0)
+
+
+def test_split_by_segment__trait_that_nobody_has__is_no_segment() -> None:
+    people = _people({"phone": (1000, 700), "desktop": (500, 510)})
+    nobody = TraitValues((), np.full(len(people.variant), -1, dtype=np.int32))
+    finding = _finding(_run(replace(people, traits={**people.traits, "campaign": nobody})))
+    assert {s["trait"] for s in finding.evidence["segments"]} == {"device", "visitor"}
 
 
 def test_split_by_segment__whole_as_planned__says_nothing_whatever_one_segment_looks_like() -> None:
