@@ -19,7 +19,7 @@ from reports.core.methods.base import Comparison
 from reports.core.multiplicity import false_coverage_alpha, gatekept, holm
 from reports.core.results import Claim, VariantComparison
 from reports.core.sequential.bounds import efficacy_bounds
-from tests.calibration import limits
+from tests.calibration.harness import limits
 from tests.reports.core import worlds
 from tests.reports.core.test_analyse import _arriving
 from tests.reports.core.test_covariates import RETURNING, a_world, with_covariates
