@@ -40,6 +40,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INKLING_EVENT_STORE = env.text("INKLING_EVENT_STORE", "parquet")
+INKLING_PREVIEW_DAYS = env.number("INKLING_PREVIEW_DAYS", 7, low=1, high=365)
 INKLING_ANALYSIS_MINUTES = env.number("INKLING_ANALYSIS_MINUTES", 15, low=1, high=1440)
 
 # --- Security ----------------------------------------------------------------------------------------------------------

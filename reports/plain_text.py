@@ -58,7 +58,9 @@ def _comparison(comparison: Mapping[str, Any] | None) -> str:
     shown = estimate_of(comparison)
     p_value = "" if shown.p_value is None else f"p {_equals(numbers.p_value(shown.p_value))}"
     if shown.lift is None:
-        return f"  {p_value}"
+        ends = numbers.interval(comparison.get("ci_low"), comparison.get("ci_high"), numbers.signed_amount)
+        why = (comparison.get("lift_not_computable") or {}).get("detail", "")
+        return f"  {numbers.signed_amount(comparison['effect'])} ({ends}), {p_value}. {numbers.typeset(why)}".rstrip()
     ends = numbers.interval(shown.lift_ci_low, shown.lift_ci_high)
     decided = f", decided on day {shown.decided_on_day}" if shown.decided_on_day is not None else ""
     return f"  {numbers.lift(shown.lift)} ({ends}), {p_value}{decided}"

@@ -9,7 +9,7 @@ from reports.views import api, pages, planner
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="report-list"), name="home"),
     path("reports/", pages.report_list, name="report-list"),
-    # Before the reports: an experiment called 'planner' keeps its API, and its page gives way to this one.
+    # Before the reports; no experiment may have such a key.
     path("reports/planner/", planner.planner, name="planner"),
     path("reports/<str:key>/", pages.report, name="report"),
     path("reports/<str:key>/analyse/", pages.analyse_now, name="report-analyse"),

@@ -13,7 +13,7 @@ from experiments.models import Experiment
 from experiments.selectors.experiments import latest_ruleset_version, start_obstacles
 from experiments.selectors.overview import days_running
 from experiments.selectors.plans import frozen_hash_of, ordered_variants
-from experiments.selectors.previews import make_preview_token
+from experiments.selectors.previews import make_preview_token, preview_lasts
 
 PREVIEW_PARAMETER = "inkling_preview"
 
@@ -49,6 +49,7 @@ class ExperimentPage:
     started_at: datetime | None
     ended_at: datetime | None
     previews: Sequence[PreviewLink]
+    preview_days: int
 
 
 def report_address(experiment: Experiment) -> str:
@@ -78,6 +79,7 @@ def page_of(experiment: Experiment, now: datetime) -> ExperimentPage:
         started_at=experiment.started_at,
         ended_at=experiment.ended_at,
         previews=_previews(experiment) if _can_preview(experiment) else (),
+        preview_days=preview_lasts().days,
     )
 
 

@@ -16,7 +16,7 @@ from experiments.core.bots import declares_bot
 from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
 from experiments.core.trial import Reason
 from experiments.selectors import live
-from experiments.selectors.previews import verify_preview
+from experiments.selectors.previews import PreviewExpired, preview_lasts, verify_preview
 
 logger = logging.getLogger(__name__)
 
@@ -169,18 +169,24 @@ def _preview(value: Any) -> str | None:
 
 
 def _previewed(token: str, site: str, ruleset: CompiledRuleset | None) -> Mapping[str, str]:
-    preview = verify_preview(token)
+    fresh = "Open a fresh preview link from the experiment's page in the admin."
+    try:
+        preview = verify_preview(token)
+    except PreviewExpired as expired:
+        raise _bad(
+            "preview_expired", f"Preview links last {preview_lasts().days} days, and this one is older.", fresh
+        ) from expired
     if preview is None or preview.site != site:
         raise _bad(
             "preview_invalid",
             "The preview token was not made for this site.",
-            "Open a fresh preview link from the experiment's page in the admin.",
+            fresh,
         )
     if ruleset is None or not ruleset.has_variant(preview.experiment, preview.variant):
         raise _bad(
             "preview_unknown",
             f"There is no variant '{preview.variant}' of experiment '{preview.experiment}' any more.",
-            "Open a fresh preview link from the experiment's page in the admin.",
+            fresh,
         )
     return {preview.experiment: preview.variant}
 

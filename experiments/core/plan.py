@@ -34,11 +34,16 @@ class Monitoring(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlannedVariant:
-    """A variant and its share of the traffic; weights of a plan add up to 1."""
+    """A variant and its share of the traffic; weights of a plan add up to 1. `name` is what people call it, if anything."""
 
     key: str
     weight: float
     is_control: bool
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.name or self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +166,10 @@ class AnalysisPlan:
     @property
     def treatments(self) -> tuple[PlannedVariant, ...]:
         return tuple(v for v in self.variants if not v.is_control)
+
+    def label_of(self, variant: str) -> str:
+        """Return what people call a variant: its name, or its key."""
+        return next((v.label for v in self.variants if v.key == variant), variant)
 
     def with_role(self, *roles: Role) -> tuple[PlannedMetric, ...]:
         return tuple(m for m in self.metrics if m.role in roles)

@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             name='Experiment',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\\Z', 'Use letters, digits, dot, underscore and hyphen only, up to 100 characters; it appears in code and addresses.')])),
+                ('key', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\\Z', 'Use letters, digits, dot, underscore and hyphen only, up to 100 characters; it appears in code and addresses.'), experiments.models.fields.validate_not_reserved])),
                 ('name', models.CharField(max_length=200)),
                 ('hypothesis', models.TextField(blank=True, help_text='Because we saw …, we expect that … will …; we shall know by ….')),
                 ('description', models.TextField(blank=True)),

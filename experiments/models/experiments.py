@@ -19,6 +19,7 @@ from experiments.models.fields import (
     key_validator,
     label_key_validator,
     validate_covariates,
+    validate_not_reserved,
     validate_object,
     validate_storable,
     validate_text_list,
@@ -35,7 +36,7 @@ class Experiment(models.Model):
     audit_note: dict[str, str] = {}
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="experiments")
-    key = models.CharField(max_length=100, validators=[key_validator])
+    key = models.CharField(max_length=100, validators=[key_validator, validate_not_reserved])
     name = models.CharField(max_length=200)
     hypothesis = models.TextField(
         blank=True, help_text="Because we saw …, we expect that … will …; we shall know by …."

@@ -25,6 +25,18 @@ label_key_validator = RegexValidator(
     r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]{0,98}[^\s\x00-\x1f\x7f])?\Z",
     "Use up to 100 printable characters, without a space at either end; it is spelt the same in code and in data.",
 )
+RESERVED_KEYS = frozenset({"planner", "insight", "proxies"})
+
+
+def validate_not_reserved(value: str) -> None:
+    """Refuse a key that is the address of a page beside the reports."""
+    if value.lower() in RESERVED_KEYS:
+        raise ValidationError(
+            f"'{value}' is the address of a page of Inkling's own, so no report could be found under it. Use another key.",
+            code="key_reserved",
+        )
+
+
 currency_validator = RegexValidator(r"^[A-Z]{3}\Z", "Use the three capital letters of ISO 4217, for example EUR.")
 
 

@@ -74,7 +74,7 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
             experiment=experiment.key,
             time_zone=experiment.site.time_zone,
             variants=tuple(
-                PlannedVariant(key=v.key, weight=v.weight / GRID, is_control=v.is_control)
+                PlannedVariant(key=v.key, weight=v.weight / GRID, is_control=v.is_control, name=v.name)
                 for v in ordered_variants(experiment)
             ),
             metrics=tuple(planned_metric(row) for row in metric_rows(experiment)),

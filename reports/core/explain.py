@@ -270,7 +270,11 @@ def inconclusive(variants: Sequence[str]) -> str:
 def ended_early(variants: Sequence[str], progress: Progress) -> str:
     text = f"Stopped before an answer on {names(variants)}: keep the control."
     if progress.horizon_days is not None:
-        text += f" It ran {progress.ended_days} of {progress.horizon_days} planned days."
+        text += (
+            f" It ran {progress.ended_days} of {progress.horizon_days} planned days."
+            if progress.ended_days
+            else f" It was stopped on its first day; {progress.horizon_days} days were planned."
+        )
     return text
 
 

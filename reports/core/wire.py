@@ -65,6 +65,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         "variants": [
             {
                 "key": v.key,
+                "name": v.label,
                 "is_control": v.is_control,
                 "visitors": analysis.exposures.visitors.get(v.key, 0),
                 "weight": v.weight,

@@ -74,7 +74,7 @@ FINDING = _object(
     description="What a health check says; a blocking finding makes the verdict invalid.",
 )
 
-VARIANT = _object({"key": TEXT, "is_control": TRUTH, "visitors": COUNT, "weight": SHARE})
+VARIANT = _object({"key": TEXT, "name": TEXT, "is_control": TRUTH, "visitors": COUNT, "weight": SHARE})
 
 VALUE = _object(
     {

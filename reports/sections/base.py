@@ -74,3 +74,8 @@ class Section:
     title: str
     template: str
     build: Callable[[ReportInput], object | None]
+
+
+def variant_names(document: Mapping[str, Any]) -> dict[str, str]:
+    """Return what people call each variant; its key where the document of an older run has no name."""
+    return {str(v["key"]): str(v.get("name") or v["key"]) for v in document["variants"]}

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from reports.sections import numbers
-from reports.sections.base import ReportInput, Section
+from reports.sections.base import ReportInput, Section, variant_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def build(report: ReportInput) -> Exposures | None:
     if document is None:
         return None
     daily = document.get("exposures") or {}
-    variants = tuple(str(v) for v in daily.get("variants") or [v["key"] for v in document["variants"]])
+    names = variant_names(document)
+    variants = tuple(names.get(str(v), str(v)) for v in daily.get("variants") or names)
     days, counts = without_gaps(daily.get("days", ()), daily.get("counts", ()), len(variants))
     # The day of the analysis is not over: drawn beside whole days it would look like a collapse.
     whole = len(days) - 1 if len(days) > 1 and days[-1] == _day_of_analysis(report) else len(days)

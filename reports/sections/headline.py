@@ -85,8 +85,8 @@ def progress(report: ReportInput) -> tuple[Progress, ...]:
             parts.append(Progress("Days of data", numbers.whole(spanned)))
     elif facts.started_at is not None:
         end = min(facts.ended_at or report.now, report.run.as_of if report.run else report.now)
-        days = numbers.days_between(facts.started_at, end, facts.time_zone)
-        parts.append(_part("Days", days, horizon))
+        # Whole days, as the verdict and its looks count them.
+        parts.append(_part("Days", max((end - facts.started_at) // timedelta(days=1), 0), horizon))
     if document is not None:
         visitors = sum(int(v["visitors"]) for v in document["variants"])
         parts.append(_part("Visitors", visitors, plan.planned_visitors if plan else None))
@@ -96,9 +96,10 @@ def progress(report: ReportInput) -> tuple[Progress, ...]:
 def _part(label: str, value: int, planned: int | None) -> Progress:
     if not planned:
         return Progress(label, numbers.whole(value))
-    return Progress(
-        label, numbers.whole(value), f"of {numbers.whole(planned)} planned", min(100.0, 100 * value / planned)
-    )
+    share = min(100.0, 100 * value / planned)
+    if value > planned:
+        return Progress(label, numbers.whole(value), f"{numbers.whole(planned)} were planned", share)
+    return Progress(label, numbers.whole(value), f"of {numbers.whole(planned)} planned", share)
 
 
 def _spanned_days(document: Mapping[str, Any]) -> int:

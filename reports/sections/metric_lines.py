@@ -43,6 +43,7 @@ class Line:
     outcome: Outcome | None = None
     plot: Plot | None = None
     sentence: str = ""
+    name: str = ""
 
 
 def line_of(
@@ -53,9 +54,16 @@ def line_of(
     *,
     is_control: bool,
     is_trusted: bool,
+    name: str = "",
 ) -> Line:
     """Return the line of one variant; `is_trusted` is False while a health check blocks, and then nothing is read into it."""
-    line = Line(str(values["variant"]), is_control, _counted(values), value_text(metric, values.get("value")))
+    line = Line(
+        str(values["variant"]),
+        is_control,
+        _counted(values),
+        value_text(metric, values.get("value")),
+        name=name or str(values["variant"]),
+    )
     comparison = next((c for c in metric.get("comparisons", ()) if str(c["variant"]) == line.variant), None)
     if comparison is None:
         return line
@@ -72,7 +80,7 @@ def line_of(
         lift_interval=numbers.interval(shown.lift_ci_low, shown.lift_ci_high),
         p_value=numbers.p_value(shown.p_value) if shown.p_value is not None else "",
         outcome=outcome_of(comparison, planned) if is_trusted else NOT_TRUSTED,
-        plot=_plot(line.variant, shown, planned, scale),
+        plot=_plot(line.name, shown, planned, scale),
     )
 
 

@@ -11,7 +11,7 @@ from experiments.core.metric_kinds.retention import PERIOD, RetentionKind
 from experiments.core.metrics import Direction
 from experiments.core.plan import Monitoring, PlannedMetric
 from reports.sections import numbers
-from reports.sections.base import ReportInput, Section
+from reports.sections.base import ReportInput, Section, variant_names
 from reports.sections.estimates import estimate_of
 from reports.sections.metric_lines import Line, line_of, worst_lift
 from reports.sections.scale import Scale, scale_for
@@ -145,8 +145,17 @@ def _block(metric: Mapping[str, Any], planned: PlannedMetric | None, report: Rep
     assert report.document is not None
     controls = {str(v["key"]) for v in report.document["variants"] if v.get("is_control")}
     is_trusted = _is_trusted(report)
+    names = variant_names(report.document)
     lines = tuple(
-        line_of(metric, v, planned, scale, is_control=str(v["variant"]) in controls, is_trusted=is_trusted)
+        line_of(
+            metric,
+            v,
+            planned,
+            scale,
+            is_control=str(v["variant"]) in controls,
+            is_trusted=is_trusted,
+            name=names.get(str(v["variant"]), ""),
+        )
         for v in metric["values"]
     )
     if _shared_sentence(report):

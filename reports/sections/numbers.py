@@ -79,7 +79,9 @@ def interval(low: float | None, high: float | None, write: object = lift) -> str
 
 
 def typeset(text: str) -> str:
-    """Set a sentence of the analysis as the page sets numbers: a true minus, no break before a per cent sign."""
+    """Set a sentence of the analysis as the page sets numbers and names: a true minus, no break before a per cent sign, curly
+    quotes around names."""
+    text = re.sub(r"(?<![\w’])'([^']+)'(?!\w)", r"“\1”", text)
     return re.sub(r"(?<![\w-])-(?=\d)", MINUS, text).replace(" %", f"{NARROW}%")
 
 

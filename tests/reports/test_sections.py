@@ -103,8 +103,8 @@ def test_look__state_of_a_newer_analysis__shows_by_its_name() -> None:
 def test_headline__half_way__says_days_visitors_and_their_share_of_the_plan() -> None:
     view = build_headline(report())
     days, visitors = view.progress
-    # 2 to 16 March are 15 calendar days; 2,800 of 5,600 visitors are half.
-    assert (days.value, visitors.value, visitors.percent) == ("15", "2,800", 50.0)
+    # From 2 to 16 March 14 whole days have passed; 2,800 of 5,600 visitors are half.
+    assert (days.value, visitors.value, visitors.percent) == ("14", "2,800", 50.0)
     assert "5,600" in visitors.of
 
 

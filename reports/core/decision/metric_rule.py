@@ -37,6 +37,11 @@ class Case:
     safe: tuple[MetricResult, ...]
 
     @property
+    def label(self) -> str:
+        """What people call the treatment."""
+        return self.evidence.plan.label_of(self.variant)
+
+    @property
     def is_macro_judged(self) -> bool:
         """Whether the goal itself has been won or shown safe; without that a micro win is never a win."""
         return any(m.is_macro for m in (*self.wins, *self.safe))
@@ -79,39 +84,39 @@ RULES: tuple[Rule, ...] = (
     Rule(
         VerdictState.CONFLICT,
         lambda c: bool(c.wins and c.losses),
-        lambda c: explain.conflict(c.variant, c.changes(c.wins), c.changes(c.losses)),
+        lambda c: explain.conflict(c.label, c.changes(c.wins), c.changes(c.losses)),
     ),
-    Rule(VerdictState.HARM, lambda c: bool(c.losses), lambda c: explain.harm(c.variant, c.changes(c.losses))),
+    Rule(VerdictState.HARM, lambda c: bool(c.losses), lambda c: explain.harm(c.label, c.changes(c.losses))),
     Rule(
         VerdictState.SHIP,
         lambda c: bool(c.wins) and not c.unproven and c.is_macro_judged,
-        lambda c: explain.ship(c.variant, c.changes(c.wins), _names(c.safe)),
+        lambda c: explain.ship(c.label, c.changes(c.wins), _names(c.safe)),
     ),
     Rule(
         VerdictState.PROMISING_MACRO_UNPROVEN,
         lambda c: bool(c.wins),
         lambda c: explain.promising(
-            c.variant, c.changes(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_over
+            c.label, c.changes(c.wins), _names(c.unproven), is_final=c.evidence.progress.is_over
         ),
     ),
     Rule(
         VerdictState.NO_EFFECT,
         lambda c: c.is_futile and not c.evidence.progress.is_final and not c.evidence.progress.has_ended_early,
-        lambda c: explain.unlikely(c.variant),
+        lambda c: explain.unlikely(c.label),
     ),
     Rule(VerdictState.NO_EFFECT, lambda c: c.has_seen_its_visitors, lambda c: explain.no_effect(c.variant, _bounds(c))),
     Rule(
         VerdictState.INCONCLUSIVE,
         lambda c: c.evidence.progress.has_ended_early,
-        lambda c: explain.ended_early([c.variant], c.evidence.progress),
+        lambda c: explain.ended_early([c.label], c.evidence.progress),
     ),
     Rule(
         VerdictState.NO_DECISION_YET,
         lambda c: not c.evidence.progress.is_final,
-        lambda c: explain.no_decision_yet([c.variant], c.evidence.progress),
+        lambda c: explain.no_decision_yet([c.label], c.evidence.progress),
     ),
-    Rule(VerdictState.INCONCLUSIVE, lambda c: not c.has_data, lambda c: explain.inconclusive([c.variant])),
-    Rule(VerdictState.NO_EFFECT, lambda c: True, lambda c: explain.no_effect(c.variant, _bounds(c))),
+    Rule(VerdictState.INCONCLUSIVE, lambda c: not c.has_data, lambda c: explain.inconclusive([c.label])),
+    Rule(VerdictState.NO_EFFECT, lambda c: True, lambda c: explain.no_effect(c.label, _bounds(c))),
 )
 
 
@@ -206,10 +211,11 @@ def _summaries(evidence: Evidence, treatments: Sequence[TreatmentVerdict]) -> li
     texts: list[str] = []
     for treatment in treatments:
         same = [t.variant for t in treatments if t.state is treatment.state]
+        labels = [evidence.plan.label_of(variant) for variant in same]
         if treatment.state not in joint:
             texts.append(treatment.summary)
         elif treatment.variant == same[0]:
-            texts.append(joint[treatment.state](same))
+            texts.append(joint[treatment.state](labels))
     return texts
 
 
@@ -246,7 +252,7 @@ def _reasons(case: Case) -> tuple[Reason, ...]:
             if not m.is_decisive
         )
     if len(case.evidence.plan.treatments) > 1:
-        return tuple(Reason(r.code, f"{case.variant}: {r.text}") for r in reasons)
+        return tuple(Reason(r.code, f"{case.label}: {r.text}") for r in reasons)
     return tuple(reasons)
 
 
