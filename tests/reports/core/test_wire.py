@@ -35,7 +35,13 @@ def test_document__public_contract__has_every_promised_field() -> None:
     assert document["schema"] == 1
     assert document["plan_hash"] == plan.hash()
     assert {"state", "summary", "reasons"} <= set(document["verdict"])
-    assert document["variants"][0] == {"key": "control", "name": "control", "is_control": True, "visitors": 400, "weight": 0.5}
+    assert document["variants"][0] == {
+        "key": "control",
+        "name": "control",
+        "is_control": True,
+        "visitors": 400,
+        "weight": 0.5,
+    }
     metric = document["metrics"][0]
     assert {"key", "role", "conversion", "kind", "values", "comparisons"} <= set(metric)
     assert {"variant": "control", "visitors": 400, "converted": 40, "value": 0.1}.items() <= metric["values"][0].items()
