@@ -9,7 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
-from experiments.core.covariates import LOOKBACK_HOURS, Covariate, CovariateKind, covariate_from_text
+from experiments.core.covariates import (
+    COVARIATE_KINDS,
+    LOOKBACK_HOURS,
+    Covariate,
+    check_covariate,
+    covariate_from_text,
+)
 from experiments.core.metrics import (
     Comparator,
     Conversion,
@@ -109,6 +115,8 @@ class AnalysisPlan:
 
     def __post_init__(self) -> None:
         self._check_periods()
+        for covariate in self.covariates:
+            check_covariate(covariate)
         controls = [v.key for v in self.variants if v.is_control]
         if len(controls) != 1:
             raise ValueError(f"A plan has exactly one control, not {len(controls)}: {controls}.")
@@ -152,7 +160,8 @@ class AnalysisPlan:
     @property
     def traits(self) -> tuple[str, ...]:
         """The keys of the events' context that the covariates need."""
-        return tuple(c.name for c in self.covariates if c.kind is CovariateKind.TRAIT)
+        traits = (COVARIATE_KINDS[c.kind].trait(c) for c in self.covariates)
+        return tuple(trait for trait in traits if trait is not None)
 
     @property
     def lookback_hours(self) -> float:

@@ -125,7 +125,7 @@ class Experiment(models.Model):
         blank=True,
         validators=[validate_covariates],
         help_text="What was known of visitors before they met the experiment, to tell their differences from the effect: "
-        "returning, weekday, activity EVENT, trait KEY (of the events' context, such as device). It sharpens the answer where many "
+        "returning, weekday, activity EVENT, amount EVENT, trait KEY (of the events' context, such as device). It sharpens the answer where many "
         "visitors come back; where it cannot be used the plain comparison counts, and says why. Frozen at the start.",
     )
     salt = models.CharField(max_length=120, blank=True, editable=False)

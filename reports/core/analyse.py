@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from experiments.core.covariates import COVARIATE_KINDS
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Column
 from experiments.core.plan import AnalysisPlan
@@ -14,7 +15,7 @@ from reports.core.claims import Key, with_claims
 from reports.core.comparing import compare_metric
 from reports.core.decision import Evidence, Verdict, decide
 from reports.core.health import Finding, HealthContext, run_checks
-from reports.core.measure import Measured
+from reports.core.measure import Measured, is_of_first_look
 from reports.core.measuring import ADJUSTABLE, measured_with
 from reports.core.measuring import measured as measured_in
 from reports.core.monitoring import Course, course_of
@@ -46,8 +47,8 @@ def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
     """Return the per-visitor numbers that `analyse` reads, each once: those of the metrics, then those about time."""
     columns = [c for m in plan.metrics for c in METRIC_KINDS[m.metric.kind].columns(m.metric)]
     timing = timing_columns(m.metric for m in plan.metrics if m.role in WATCHED)
-    known = [c.column for c in plan.covariates if c.column is not None]
-    return tuple({c.name: c for c in (*columns, *timing, *known)}.values())
+    known = [COVARIATE_KINDS[c.kind].column(c) for c in plan.covariates]
+    return tuple({c.name: c for c in (*columns, *timing, *known) if c is not None}.values())
 
 
 def analyse(
@@ -87,7 +88,9 @@ def _covaried(plan: AnalysisPlan, totals: VisitorTotals, progress: Progress) -> 
     """Return what adjusts: the metrics that can be, measured with the plan's covariates; nothing without any."""
     if not plan.covariates:
         return {}
-    known = known_before(plan.covariates, totals, time_zone=plan.time_zone)
+    known = known_before(
+        plan.covariates, totals, time_zone=plan.time_zone, is_counted=is_of_first_look(totals.first_exposure, progress)
+    )
     return {
         m.metric.key: measured_with(m, totals, progress, known)
         for m in plan.metrics

@@ -54,6 +54,14 @@ def first_matured_look(planned: PlannedMetric, totals: VisitorTotals, progress: 
     return np.where(is_mature, np.maximum(day, FIRST_LOOK_DAYS), -1)
 
 
+def is_of_first_look(first_exposure: NDArray[np.int64], progress: Progress) -> NDArray[np.bool_]:
+    """Say who had come by the first look; with one look only, everybody. Shapes: (visitors,)."""
+    if not _has_looks(progress):
+        return np.ones(len(first_exposure), dtype=np.bool_)
+    assert progress.started_at is not None
+    return np.asarray(first_exposure <= microseconds(progress.started_at) + FIRST_LOOK_DAYS * MICROSECONDS_PER_DAY)
+
+
 def measure(
     planned: PlannedMetric, totals: VisitorTotals, progress: Progress, *, known: KnownBefore | None = None
 ) -> Measured:

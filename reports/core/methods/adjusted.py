@@ -7,7 +7,7 @@ import numpy as np
 from experiments.core.metric_kinds.base import StatisticKind
 from reports.core.methods.base import Blocker, Comparison, Method, NotComputable
 from reports.core.methods.by_period import StratifiedShares
-from reports.core.methods.regression import arm_estimates, refused, with_missing_indicators
+from reports.core.methods.regression import arm_estimates, refused, usable_columns, with_missing_indicators
 from reports.core.methods.strata import Stratum, merged
 from reports.core.methods.welch import Estimates, compare_estimates, estimates_margin_z
 from reports.core.statistics import Covaried, Mean, Proportion, Ratio, Statistic
@@ -122,7 +122,9 @@ def _regressed(t: Covaried, c: Covaried) -> Estimates | NotComputable:
     x = with_missing_indicators(np.concatenate([t.covariates, c.covariates]))
     events = None
     if isinstance(t.plain, Proportion) and isinstance(c.plain, Proportion):
-        events = min(t.plain.converted, c.plain.converted)
+        # Near a share of 1 it is those who did not convert that are few.
+        events = min(min(one.converted, one.visitors - one.converted) for one in (t.plain, c.plain))
+    x = usable_columns(x, t.visitors)
     blocked = refused(t.visitors + c.visitors, x.shape[1], events)
     if blocked is not None:
         return blocked

@@ -108,10 +108,7 @@ def arm_estimates(t: FloatArray, c: FloatArray, covariates: FloatArray) -> Estim
     Shapes: `t` (treated,), `c` (controls,), `covariates` (treated + controls, k) in that order, without missing values.
     Source: Lin (2013). Checked against: `lin`, whose effect and standard errors are the difference of these.
     """
-    x = covariates[:, np.ptp(covariates, axis=0) > COLLINEAR * np.abs(covariates).max(axis=0, initial=0.0)]
-    x = x - x.mean(axis=0)
-    for mine in (slice(0, len(t)), slice(len(t), None)):
-        x = x[:, _independent_columns(x[mine] - x[mine].mean(axis=0))]
+    x = usable_columns(covariates, len(t))
     k = x.shape[1] + 1
     if min(len(t), len(c)) <= k + 1:
         return NotComputable(
@@ -123,6 +120,20 @@ def arm_estimates(t: FloatArray, c: FloatArray, covariates: FloatArray) -> Estim
         return NotComputable(Blocker.NO_VARIATION, "The regression leaves no variation to judge an effect by.")
     (mean_t, variance_t), (mean_c, variance_c) = found
     return Estimates(mean_t, mean_c, variance_t, variance_c, len(x) - 2 * k)
+
+
+def usable_columns(covariates: FloatArray, treated: int) -> FloatArray:
+    """Return the covariates less their means, without those that are constant or a combination of others in a variant.
+
+    Only they are looked at and never an outcome, so what is left out favours nothing.
+
+    Shapes: (visitors, k) to (visitors, at most k), the `treated` ones first.
+    """
+    x = covariates[:, np.ptp(covariates, axis=0) > COLLINEAR * np.abs(covariates).max(axis=0, initial=0.0)]
+    x = x - x.mean(axis=0)
+    for mine in (slice(0, treated), slice(treated, None)):
+        x = x[:, _independent_columns(x[mine] - x[mine].mean(axis=0))]
+    return np.asarray(x)
 
 
 def _mean_at_origin(y: FloatArray, x: FloatArray, power: int) -> tuple[float, float]:

@@ -11,8 +11,8 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.contingency_tables import StratifiedTable
 
-from experiments.core.covariates import Covariate, CovariateKind, covariate_from_text, covariates_from_texts
-from experiments.core.metrics import Role
+from experiments.core.covariates import COVARIATE_KINDS, Covariate, covariate_from_text, covariates_from_texts
+from experiments.core.metrics import Aggregate, Role
 from experiments.core.plan import AllocationPeriod, AnalysisPlan, PlannedMetric
 from reports.core.adjust.known_before import known_before
 from reports.core.analyse import Analysis, analyse
@@ -23,8 +23,8 @@ from reports.core.wire import to_document
 from tests.reports.core.worlds import DAY_US, START, at_day, exposures, metric, microseconds, plan, totals
 from tracking.core.totals import TraitValues, VisitorTotals
 
-RETURNING, DEVICE = Covariate(CovariateKind.RETURNING), Covariate(CovariateKind.TRAIT, "device")
-ACTIVITY, WEEKDAY = Covariate(CovariateKind.ACTIVITY, "view"), Covariate(CovariateKind.WEEKDAY)
+RETURNING, DEVICE = Covariate("returning"), Covariate("trait", "device")
+ACTIVITY, WEEKDAY = Covariate("activity", "view"), Covariate("weekday")
 
 
 def with_covariates(planned: AnalysisPlan, *covariates: Covariate) -> AnalysisPlan:
@@ -52,7 +52,7 @@ def a_world(
     made = totals(
         ("control", "treatment"),
         variant,
-        {"cart": bought, "spend": spend, "spend.denominator": np.ones(visitors), "before.view": active},
+        {"cart": bought, "spend": spend, "spend.denominator": np.ones(visitors), "before.activity view": active},
         when,
     )
     return replace(
@@ -101,7 +101,7 @@ def test_analyse__means_with_covariates__equal_statsmodels_and_keep_the_plain_on
     x = np.column_stack(
         [
             world.seen_before,
-            np.where(world.seen_before, world.columns["before.view"], 0.0),
+            np.where(world.seen_before, world.columns["before.activity view"], 0.0),
             ~np.asarray(world.seen_before),
             world.traits["device"].codes == 1,
             world.traits["device"].codes == 2,
@@ -243,7 +243,7 @@ def test_known_before__rare_labels__go_together_and_unknown_ones_apart() -> None
     codes = np.array([0] * 9 + [1] * 8 + [2] * 7 + [3] * 6 + [4] * 2 + [5] + [-1] * 3, dtype=np.int32)
     made = totals(("control", "treatment"), np.zeros(len(codes)), {})
     made = replace(made, traits={"source": TraitValues(tuple("abcdef"), codes)}, seen_before=np.ones(len(codes), bool))
-    known = known_before((Covariate(CovariateKind.TRAIT, "source"),), made, time_zone="UTC")
+    known = known_before((Covariate("trait", "source"),), made, time_zone="UTC")
     assert known.names == tuple(f"trait source = {x}" for x in ("b", "c", "d", "another", "unknown"))
     assert known.values.sum(axis=0).tolist() == [8, 7, 6, 3, 3]
 
@@ -277,3 +277,97 @@ def test_plan__covariates_and_changing_weights__are_refused() -> None:
     periods = (AllocationPeriod(START, (0.9, 0.1)), AllocationPeriod(at_day(7), (0.5, 0.5)))
     with pytest.raises(ValueError, match="weights changed"):
         replace(plan(CART), periods=periods, covariates=(RETURNING,))
+
+
+def test_analyse__later_visitors_with_other_devices__leave_earlier_looks_what_they_were() -> None:
+    rng = np.random.default_rng(14)
+    world = a_world(rng, visitors=6_000, days=20, effect=0.02)
+    came = world.first_exposure - microseconds(START)
+    # Four devices that nobody had in the first week are the commonest of all by the end.
+    codes = np.where(came < 9 * DAY_US, world.traits["device"].codes, 3 + rng.integers(0, 4, len(came))).astype(
+        np.int32
+    )
+    world = replace(world, traits={"device": TraitValues(tuple("abcdefg"), codes)})
+    watched = metric("cart", Role.PRIMARY, window_hours=24)
+    planned = with_covariates(
+        plan(watched, is_imported=False, horizon_days=28, planned_visitors=9_000), DEVICE, RETURNING
+    )
+
+    early = only(analysed(planned, world.of(came < 9 * DAY_US), as_of=at_day(9)))
+    late = only(analysed(planned, world, as_of=at_day(20)))
+
+    assert [look.day for look in early.looks] == [7, 8, 9]
+    assert [look.z for look in late.looks[:3]] == pytest.approx([look.z for look in early.looks], rel=1e-9)
+
+
+def test_gate__columns_that_say_nothing_new__cost_no_conversions() -> None:
+    # 28 conversions carry two columns. "Never seen" repeats "returning", so two are left of three.
+    for bought, method in ((28, "lin"), (24, "stratified_score")):
+        variant = np.repeat([0, 1], 400)
+        seen = np.tile([True, False], 400)
+        done = np.concatenate([np.arange(400) < 28, np.arange(400) < bought]).astype(float)
+        made = totals(("control", "treatment"), variant, {"cart": done, "before.activity view": np.arange(800.0) % 7})
+        found = analysed(with_covariates(plan(CART), RETURNING, ACTIVITY), replace(made, seen_before=seen))
+        assert computed(only(found)).method == method
+
+
+def test_gate__nearly_everybody_converts__counts_those_who_do_not() -> None:
+    world = a_world(np.random.default_rng(15), visitors=800)
+    rare = np.zeros(800)
+    rare[:30] = 1
+    flipped = replace(world, columns={**world.columns, "cart": 1 - rare})
+    assert computed(only(analysed(with_covariates(plan(CART), RETURNING), flipped))).method == "stratified_score"
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "name"),
+    [
+        ("activity add to cart (7 days)", 7, "add to cart"),
+        ("amount buy", 28, "buy"),
+        ("activity (x) (1 day)", 1, "(x)"),
+    ],
+)
+def test_covariate__with_days__asks_the_store_for_as_many(text: str, days: int, name: str) -> None:
+    covariate = covariate_from_text(text)
+    assert covariate_from_text(covariate.text) == covariate
+    column = COVARIATE_KINDS[covariate.kind].column(covariate)
+    assert column is not None
+    assert (column.start_hours, column.end_hours, column.event) == (-24.0 * days, 0.0, name)
+    assert column.aggregate is (Aggregate.SUM if text.startswith("amount") else Aggregate.COUNT)
+
+
+@pytest.mark.parametrize("text", ["activity buy (0 days)", "activity buy (29 days)", "trait device (7 days)"])
+def test_covariate__with_days_that_cannot_be__is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="days"):
+        covariate_from_text(text)
+
+
+def test_analyse__a_number_added_to_every_value__changes_neither_effect_nor_error() -> None:
+    world = a_world(np.random.default_rng(16))
+    moved = replace(world, columns={**world.columns, "spend": world.columns["spend"] + 1_000})
+    planned = with_covariates(plan(SPEND), RETURNING, ACTIVITY)
+    one, other = (computed(only(analysed(planned, w), "spend")) for w in (world, moved))
+    assert (other.effect, other.standard_error) == (pytest.approx(one.effect), pytest.approx(one.standard_error))
+    assert other.p_value == pytest.approx(one.p_value, rel=1e-6)
+
+
+def test_analyse__ratio_with_covariates__is_the_regression_of_the_linearised_values() -> None:
+    rng = np.random.default_rng(17)
+    world = a_world(rng)
+    below = 1 + rng.poisson(1 + world.columns["before.activity view"])
+    above = rng.binomial(below, 0.3).astype(float)
+    world = replace(world, columns={**world.columns, "rate": above, "rate.denominator": below.astype(float)})
+    rate = metric("rate", Role.PRIMARY, kind="ratio")
+    result = computed(only(analysed(with_covariates(plan(rate), ACTIVITY), world), "rate"))
+
+    t = (world.variant == 1).astype(float)
+    linear = np.empty(len(t))
+    for arm in (0, 1):
+        mine = t == arm
+        ratio = above[mine].sum() / below[mine].sum()
+        linear[mine] = ratio + (above[mine] - ratio * below[mine]) / below[mine].mean()
+    x = np.column_stack([np.where(world.seen_before, world.columns["before.activity view"], 0), ~world.seen_before])  # type: ignore[operator]
+    x = x.astype(float) - x.mean(axis=0)
+    fit = sm.OLS(linear, np.column_stack([np.ones(len(t)), t, x, t[:, None] * x])).fit(cov_type="HC2")
+    assert result.effect == pytest.approx(fit.params[1], rel=1e-9)
+    assert result.standard_error == pytest.approx(fit.bse[1], rel=1e-9)
