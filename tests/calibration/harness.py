@@ -16,6 +16,9 @@ from tracking.core.totals import DailyExposures, VisitorTotals
 
 HORIZON = 28
 
+# The name under which a draw says who had been seen before the first exposure.
+SEEN_BEFORE = "seen before"
+
 Columns = Mapping[str, np.ndarray]
 Draw = Callable[[np.random.Generator, np.ndarray, np.ndarray], Columns]
 
@@ -92,7 +95,9 @@ class World:
     def _replicate(self, rng: np.random.Generator, arrived: np.ndarray, when: np.ndarray) -> tuple[bool, ...]:
         names = tuple(v.key for v in self.plan.variants)
         variant = rng.integers(0, len(names), len(arrived)) if self.is_split_by_chance else arrived
-        people = worlds.totals(names, variant, self.draw(rng, variant, when), when)
+        columns = dict(self.draw(rng, variant, when))
+        seen_before = columns.pop(SEEN_BEFORE, None)
+        people = replace(worlds.totals(names, variant, columns, when), seen_before=seen_before)
         exposures = worlds.exposures_of(people)
         if self.is_split_by_chance:
             exposures = replace(exposures, daily=_daily(people))

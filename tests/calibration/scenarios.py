@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
+from experiments.core.covariates import Covariate, CovariateKind
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.analyse import Analysis
 from reports.core.health import Severity
 from reports.core.methods.base import Comparison
 from reports.core.methods.noninferiority import GuardrailOutcome
 from reports.core.results import Claim, VariantComparison
-from tests.calibration.harness import HORIZON, Columns, Draw, Reading, Traffic, World
+from tests.calibration.harness import HORIZON, SEEN_BEFORE, Columns, Draw, Reading, Traffic, World
 from tests.reports.core import worlds
 
 KEY = "cart"
@@ -66,6 +68,40 @@ def hours_until(share: float, lags: tuple[float, float] = (4.0, 4.0)) -> Draw:
         is_in_time = rng.random(len(variant)) < share / (1 - np.exp(-14 / lag))
         delay = np.where(is_in_time, rng.exponential(lag), np.inf)
         return {KEY: np.where(delay < np.minimum(14.0, _followed(when)), 24 * delay, np.nan)}
+
+    return draw
+
+
+def returning(new: float, again: float) -> Draw:
+    """Four visitors in ten have been here before; they convert more and, the more active they were, spend more."""
+
+    def draw(rng: np.random.Generator, variant: np.ndarray, when: np.ndarray) -> Columns:
+        seen = rng.random(len(variant)) < 0.4
+        views = np.where(seen, 1.0 + rng.poisson(3.0, len(variant)), 0.0)
+        did = (rng.random(len(variant)) < np.where(seen, again, new)).astype(float)
+        amounts = did * rng.lognormal(2.5, 0.6, len(variant)) * (1 + 0.3 * views)
+        return {KEY: did, "spend": amounts, "before.view": views, SEEN_BEFORE: seen}
+
+    return draw
+
+
+def moody_days(share: float, spread: float) -> Draw:
+    """Days on which everybody converts more or less: a factor a day, log-normal, the same for all variants."""
+
+    def draw(rng: np.random.Generator, variant: np.ndarray, when: np.ndarray) -> Columns:
+        mood = rng.lognormal(-0.5 * spread**2, spread, HORIZON)
+        day = (when - worlds.microseconds(worlds.START)) // worlds.DAY_US
+        return {KEY: (rng.random(len(variant)) < share * mood[day]).astype(float)}
+
+    return draw
+
+
+def with_bots(share: float, views: float, bot_views: float) -> Draw:
+    """Counts of views, and a share of bots that view many times more."""
+
+    def draw(rng: np.random.Generator, variant: np.ndarray, when: np.ndarray) -> Columns:
+        mean = np.where(rng.random(len(variant)) < share, bot_views, views)
+        return {KEY: rng.poisson(mean).astype(float)}
 
     return draw
 
@@ -132,6 +168,8 @@ def without_end(*metrics: PlannedMetric, **weights: float) -> AnalysisPlan:
 CART = worlds.metric(KEY, window_hours=24)
 SPEND = worlds.metric(KEY, kind="value_sum", window_hours=24)
 RATE = worlds.metric(KEY, kind="ratio", denominator_event="sessions", window_hours=24)
+BASKET = worlds.metric("spend", kind="value_sum", window_hours=24)
+VIEWS = worlds.metric(KEY, kind="event_count", window_hours=24)
 SLOW = worlds.metric(KEY, window_hours=21 * 24)
 TIMES = worlds.metric(KEY, kind="time_to_event", window_hours=14 * 24)
 GUARD = worlds.macro_guardrail(KEY, 0.2, window_hours=24)
@@ -235,6 +273,26 @@ WORLDS: tuple[World, ...] = (
     World("amounts, 10 % buy, no effect", watched(SPEND), EVEN, spending(0.1), (ANY,)),
     World(
         "orders per session, 2.5 sessions a visitor, no effect", watched(RATE), EVEN, sessions(0.1, 3.0, 1.5), (ANY,)
+    ),
+    World(
+        "counts, 5 % bots with 50 views each, no effect", watched(VIEWS), EVEN, with_bots(0.05, 2.0, 50.0), (ANY,), 300
+    ),
+    World("5 % convert on days that differ, no effect", watched(CART), EVEN, moody_days(0.05, 0.4), (ANY,), 300),
+    World(
+        "40 % returning, which the plan takes into account, 5 % convert, no effect",
+        replace(watched(CART), covariates=(Covariate(CovariateKind.RETURNING),)),
+        EVEN,
+        returning(0.02, 0.095),
+        (ANY,),
+        150,
+    ),
+    World(
+        "amounts, activity before in the plan, 10 % buy, no effect",
+        replace(watched(BASKET), covariates=(Covariate(CovariateKind.ACTIVITY, "view"),)),
+        EVEN,
+        returning(0.06, 0.16),
+        (ANY,),
+        60,
     ),
     World(
         "purchase 20 % down, which is its margin",
