@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.sections import numbers
-from reports.sections.base import ReportInput, Section
+from reports.sections.base import ReportInput, Section, variant_names
 from reports.sections.metric_lines import effect_text, value_text
 
 DELAY_POINTS = (1, 4, 9, 14, 19)  # of twenty: a tenth, a quarter, half, three quarters, all of the window
@@ -63,15 +63,16 @@ def build(report: ReportInput) -> OverTime | None:
     if report.document is None or not isinstance(timing, Mapping):
         return None
     known = {str(m["key"]): m for m in report.document["metrics"]}
+    names = variant_names(report.document)
     zone = report.experiment.time_zone
     blocks = tuple(
         Block(
             str(entry["key"]),
             str(known[entry["key"]].get("name") or entry["key"]),
-            _weeks(entry["weeks"], known[entry["key"]], zone) if entry.get("weeks") else None,
-            _days(entry["novelty"]) if entry.get("novelty") else None,
-            _delays(entry["delays"]) if entry.get("delays") else None,
-            _curves(entry["delays"]) if entry.get("delays") else None,
+            _weeks(entry["weeks"], known[entry["key"]], names, zone) if entry.get("weeks") else None,
+            _days(entry["novelty"], names) if entry.get("novelty") else None,
+            _delays(entry["delays"], names) if entry.get("delays") else None,
+            _curves(entry["delays"], names) if entry.get("delays") else None,
         )
         for entry in timing["metrics"]
         if entry["key"] in known and (entry.get("weeks") or entry.get("novelty") or entry.get("delays"))
@@ -85,9 +86,9 @@ def build(report: ReportInput) -> OverTime | None:
     return OverTime(blocks, meaning)
 
 
-def _weeks(weeks: Mapping[str, Any], metric: Mapping[str, Any], zone: str) -> Table:
-    variants = [str(v["variant"]) for v in weeks["weeks"][0]["values"]]
-    treatments = [str(c["variant"]) for c in weeks["weeks"][0]["comparisons"]]
+def _weeks(weeks: Mapping[str, Any], metric: Mapping[str, Any], names: Mapping[str, str], zone: str) -> Table:
+    variants = [names[v["variant"]] for v in weeks["weeks"][0]["values"]]
+    treatments = [names[c["variant"]] for c in weeks["weeks"][0]["comparisons"]]
     rows = []
     for week in weeks["weeks"]:
         starts_at = numbers.parse_time(week["starts_at"])
@@ -95,7 +96,11 @@ def _weeks(weeks: Mapping[str, Any], metric: Mapping[str, Any], zone: str) -> Ta
         values = [_value(metric, v) for v in week["values"]]
         effects = [_effect(metric, c) for c in week["comparisons"]]
         rows.append(Row(f"Week of {numbers.day(starts_at, zone)}", (*values, *effects)))
-    return Table((*variants, *(f"{t}, effect" for t in treatments)), tuple(rows), _same_effect(weeks["same_effect_p"]))
+    return Table(
+        (*variants, *(f"{t}, effect" for t in treatments)),
+        tuple(rows),
+        _same_effect({names[key]: p for key, p in weeks["same_effect_p"].items()}),
+    )
 
 
 def _value(metric: Mapping[str, Any], value: Mapping[str, Any]) -> str:
@@ -116,45 +121,45 @@ def _same_effect(p_values: Mapping[str, float | None]) -> str:
     return f"Test of one effect in all weeks: {', '.join(told)}." if told else "Too little for a test of one effect."
 
 
-def _days(trends: Sequence[Mapping[str, Any]]) -> Table:
+def _days(trends: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Table:
     rows = tuple(
         Row(f"Day {day + 1}", tuple(_lift(trend["lifts"][day]) for trend in trends))
         for day in range(len(trends[0]["lifts"]))
     )
-    slopes = [f"{t['variant']}: p = {numbers.p_value(t['p_value'])}" for t in trends]
+    slopes = [f"{names[t['variant']]}: p = {numbers.p_value(t['p_value'])}" for t in trends]
     reading = (
         f"The lift on each day since a visitor met the variant, among {numbers.plural(trends[0]['visitors'], 'visitor')} followed for "
         f"all of them. Test of a trend: {', '.join(slopes)}."
     )
-    return Table(tuple(f"{t['variant']}, lift" for t in trends), rows, reading)
+    return Table(tuple(f"{names[t['variant']]}, lift" for t in trends), rows, reading)
 
 
 def _lift(lift: float | None) -> str:
     return numbers.UNKNOWN if lift is None else numbers.lift(lift)
 
 
-def _delays(delays: Mapping[str, Any]) -> Table:
+def _delays(delays: Mapping[str, Any], names: Mapping[str, str]) -> Table:
     curves: Sequence[Mapping[str, Any]] = delays["curves"]
     rows = tuple(
         Row(f"within {_length(delays['hours'][k])}", tuple(numbers.share(c["shares"][k]) for c in curves))
         for k in DELAY_POINTS
     )
     checks = [
-        f"'{c['variant']}' is at {numbers.lift(c['half_window_lift'])} by half of the window and at "
+        f"'{names[c['variant']]}' is at {numbers.lift(c['half_window_lift'])} by half of the window and at "
         f"{numbers.lift(c['full_window_lift'])} by its end (the same lift: p = {numbers.p_value(c['p_value'])})"
         for c in delays["checks"]
     ]
     reading = f"{'; '.join(checks)}." if checks else "Too few conversions to compare the lift at half of the window."
     return Table(
-        tuple(str(c["variant"]) for c in curves), rows, f"Visitors followed to the end of the window. {reading}"
+        tuple(names[c["variant"]] for c in curves), rows, f"Visitors followed to the end of the window. {reading}"
     )
 
 
-def _curves(delays: Mapping[str, Any]) -> Curves:
+def _curves(delays: Mapping[str, Any], names: Mapping[str, str]) -> Curves:
     curves: Sequence[Mapping[str, Any]] = delays["curves"]
     return Curves(
         tuple(float(hour) for hour in delays["hours"]),
-        tuple(str(curve["variant"]) for curve in curves),
+        tuple(names[curve["variant"]] for curve in curves),
         tuple(tuple(float(share) for share in curve["shares"]) for curve in curves),
     )
 

@@ -479,6 +479,17 @@ def test_over_time__weeks_and_delays__are_tables_with_intervals_and_a_label() ->
     assert "+50.0 % by half of the window and at +10.0 % by its end" in plain(block.delays.reading)
 
 
+def test_over_time__variants_with_names__go_by_them() -> None:
+    document = _timed()
+    document["variants"] = [dict(v, name=f"The {v['key']}") for v in document["variants"]]
+    view = build_over_time(report(document=document))
+    assert view is not None
+    block = view.blocks[0]
+    assert block.weeks is not None and block.curves is not None
+    assert block.weeks.columns == ("The control", "The banner", "The banner, effect")
+    assert block.curves.variants == ("The control", "The banner")
+
+
 def test_over_time__nothing_known_of_time__is_not_there() -> None:
     assert build_over_time(report(document=_timed(weeks=None, delays=None, novelty=[]))) is None
     assert build_over_time(report(document=documents.document())) is None
