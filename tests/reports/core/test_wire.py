@@ -71,8 +71,8 @@ def test_document__comparison_that_could_not_be_made__carries_code_and_sentence(
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0, 40), st.booleans())
-def test_document__any_world__follows_the_schema(seed: int, day: float, is_imported: bool) -> None:
+@given(st.integers(0, 2**32 - 1), st.floats(0, 40), st.sampled_from(["imported", "planned end", "no planned end"]))
+def test_document__any_world__follows_the_schema(seed: int, day: float, end: str) -> None:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(0, 60))
     plan = worlds.plan(
@@ -80,8 +80,10 @@ def test_document__any_world__follows_the_schema(seed: int, day: float, is_impor
         worlds.metric("spend", kind="value_sum"),
         worlds.metric("orders", kind="ratio", denominator_event="session"),
         worlds.macro_guardrail("purchase"),
-        is_imported=is_imported,
-        horizon_days=None if is_imported else 28,
+        is_imported=end == "imported",
+        horizon_days=28 if end == "planned end" else None,
+        has_no_end=end == "no planned end",
+        planned_visitors=40 if end == "no planned end" else None,
     )
     people = worlds.totals(
         ("control", "treatment"),
