@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -238,6 +239,18 @@ def test_baseline_of__window__counts_only_visitors_followed_to_its_end() -> None
     low, high = proportion_confint(1, 3, method="wilson")
     assert found.low == pytest.approx(low)
     assert found.high == pytest.approx(high)
+
+
+def test_baseline_of__conversion_by_kaplan_meier__is_the_share_of_those_followed_to_the_end() -> None:
+    firsts = np.array([at(TODAY - timedelta(days=n)) for n in (10, 9, 8, 1)])
+    history = VisitorHistory(firsts, {"purchase": np.array([5.0, np.nan, np.nan, 1.0])})
+    times = replace(metric("purchase", window_hours=48.0), kind="time_to_event")
+    counts = VisitorHistory(firsts, {"purchase": np.array([1.0, 0.0, 0.0, 1.0])})
+    found = baseline_of(times, history, as_of=at(TODAY, 0))
+    assert found == baseline_of(metric("purchase", window_hours=48.0), counts, as_of=at(TODAY, 0))
+    middle = replace(metric("purchase"), kind="quantile")
+    refused = baseline_of(middle, counts, as_of=at(TODAY, 0))
+    assert isinstance(refused, NoBaseline) and refused.code == "kind_cannot_be_planned"
 
 
 @pytest.mark.parametrize(
