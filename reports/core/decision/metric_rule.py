@@ -104,7 +104,7 @@ RULES: tuple[Rule, ...] = (
         lambda c: c.is_futile and not c.evidence.progress.is_final and not c.evidence.progress.has_ended_early,
         lambda c: explain.unlikely(c.label),
     ),
-    Rule(VerdictState.NO_EFFECT, lambda c: c.has_seen_its_visitors, lambda c: explain.no_effect(c.variant, _bounds(c))),
+    Rule(VerdictState.NO_EFFECT, lambda c: c.has_seen_its_visitors, lambda c: explain.no_effect(c.label, _bounds(c))),
     Rule(
         VerdictState.INCONCLUSIVE,
         lambda c: c.evidence.progress.has_ended_early,
