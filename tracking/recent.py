@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Container
 
 _GENERATION = 20_000
 
+DayAndId = tuple[int, str]
+
 
 class RecentIds:
-    """Remembers the last 20,000 to 40,000 ids of all sites; the exact check is made when events enter the store."""
+    """Remembers the last 20,000 to 40,000 ids of each site; the exact check is made when events enter the store."""
 
     def __init__(self) -> None:
-        self._newer: set[tuple[str, int, str]] = set()
-        self._older: set[tuple[str, int, str]] = set()
+        self._newer: dict[str, set[DayAndId]] = {}
+        self._older: dict[str, set[DayAndId]] = {}
 
-    def of(self, site: str) -> _OfSite:
-        return _OfSite(self, site)
+    def of(self, site: str) -> Container[DayAndId]:
+        """Return what is known of a site, for asking only."""
+        newer, older = self._newer.get(site), self._older.get(site)
+        if older:
+            return _Either(newer or set(), older)
+        return newer if newer is not None else ()
 
-    def has(self, key: tuple[str, int, str]) -> bool:
-        return key in self._newer or key in self._older
-
-    def add(self, site: str, ids: Iterable[tuple[int, str]]) -> None:
+    def add(self, site: str, ids: Collection[DayAndId]) -> None:
         """Remember (day number, id) of events that are durable; one that is not must be free to come again."""
+        if not ids:
+            return
         # Two threads that turn the generations at once forget a little early, which costs nothing but a second look.
-        self._newer.update([(site, *one) for one in ids])
-        if len(self._newer) > _GENERATION:
-            self._older, self._newer = self._newer, set()
+        newer = self._newer.setdefault(site, set())
+        newer.update(ids)
+        if len(newer) > _GENERATION:
+            self._older[site], self._newer[site] = newer, set()
 
 
-class _OfSite:
-    def __init__(self, recent: RecentIds, site: str) -> None:
-        self._recent = recent
-        self._site = site
+class _Either:
+    def __init__(self, newer: set[DayAndId], older: set[DayAndId]) -> None:
+        self._newer = newer
+        self._older = older
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, tuple) and self._recent.has((self._site, *key))
+        return key in self._newer or key in self._older

@@ -25,7 +25,8 @@ def parse_time(value: str | int | float) -> int:
         moment = datetime.fromisoformat(value)
         if moment.tzinfo is None:
             raise ValueError("The time has no offset from UTC.")
-        return (moment - _EPOCH) // _MICROSECOND
+        since = moment - _EPOCH
+        return (since.days * 86_400 + since.seconds) * SECOND_US + since.microseconds
     if not math.isfinite(value):
         raise ValueError("The time is not a finite number.")
     size = abs(value)
