@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.core.covariates import Covariate, CovariateKind
+from experiments.core.covariates import covariate_from_text
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.analyse import Analysis
 from reports.core.health import Severity
@@ -80,7 +80,7 @@ def returning(new: float, again: float) -> Draw:
         views = np.where(seen, 1.0 + rng.poisson(3.0, len(variant)), 0.0)
         did = (rng.random(len(variant)) < np.where(seen, again, new)).astype(float)
         amounts = did * rng.lognormal(2.5, 0.6, len(variant)) * (1 + 0.3 * views)
-        return {KEY: did, "spend": amounts, "before.view": views, SEEN_BEFORE: seen}
+        return {KEY: did, "spend": amounts, "before.activity view": views, SEEN_BEFORE: seen}
 
     return draw
 
@@ -280,7 +280,7 @@ WORLDS: tuple[World, ...] = (
     World("5 % convert on days that differ, no effect", watched(CART), EVEN, moody_days(0.05, 0.4), (ANY,), 300),
     World(
         "40 % returning, which the plan takes into account, 5 % convert, no effect",
-        replace(watched(CART), covariates=(Covariate(CovariateKind.RETURNING),)),
+        replace(watched(CART), covariates=(covariate_from_text("returning"),)),
         EVEN,
         returning(0.02, 0.095),
         (ANY,),
@@ -288,7 +288,7 @@ WORLDS: tuple[World, ...] = (
     ),
     World(
         "amounts, activity before in the plan, 10 % buy, no effect",
-        replace(watched(BASKET), covariates=(Covariate(CovariateKind.ACTIVITY, "view"),)),
+        replace(watched(BASKET), covariates=(covariate_from_text("activity view"),)),
         EVEN,
         returning(0.06, 0.16),
         (ANY,),
