@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reports.core.planning.past import LEAST_WEEKS, is_short
-from reports.core.planning.site_plan import MetricPlan, SitePlan
+from reports.core.planning.site_plan import MetricPlan, SitePlan, deciding
 
 # How many times the visitors of one look a confidence sequence may need for power .8. Source: STATISTICS section 4.1, measured.
 INFLATION_WITHOUT_END = 1.71
@@ -43,7 +43,7 @@ class Recommendation:
 
 def recommend(plan: SitePlan) -> Recommendation:
     """Return what is best done with this question at this traffic."""
-    sized = [one for one in plan.metrics if one.duration is not None and one.candidate.may_decide]
+    sized = [one for one in deciding(plan.metrics) if one.duration is not None]
     if plan.decide_by is not None:
         return _run(plan, plan.of(plan.decide_by))
     if not sized:

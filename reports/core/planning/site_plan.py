@@ -39,11 +39,6 @@ class Candidate:
             return self.role is Role.GUARDRAIL
         return self.metric.conversion is Conversion.MACRO
 
-    @property
-    def may_decide(self) -> bool:
-        """Whether the experiment could be decided by it; the metrics of an experiment keep to their roles."""
-        return self.role is None or self.role in (Role.PRIMARY, Role.PROXY)
-
 
 @dataclass(frozen=True, slots=True)
 class MetricPlan:
@@ -135,12 +130,19 @@ def plan_site(
     return SitePlan(ask, site, weights, traffic, traffic_share, plans, decide_by, horizon_weeks, has_no_end)
 
 
+def deciding(plans: Sequence[MetricPlan]) -> list[MetricPlan]:
+    """Return the metrics that may decide first: all of a site; of an experiment the primary ones, or without any its proxies."""
+    roles = {plan.candidate.role for plan in plans}
+    first = Role.PRIMARY if Role.PRIMARY in roles else Role.PROXY
+    return [plan for plan in plans if plan.candidate.role in (None, first)]
+
+
 def choose(plans: Sequence[MetricPlan]) -> MetricPlan | None:
     """Return the metric to decide by: the macro conversion if it can be in time, else the quickest that can; None if none can.
 
-    In an experiment only its success metrics may decide.
+    In an experiment only its success metrics may decide, and beside a primary metric the proxies only after it.
     """
-    able = [plan for plan in plans if plan.weeks is not None and plan.candidate.may_decide]
+    able = [plan for plan in deciding(plans) if plan.weeks is not None]
     macro = [plan for plan in able if plan.is_macro]
     return min(macro or able, key=lambda plan: plan.duration.total if plan.duration else 0, default=None)
 

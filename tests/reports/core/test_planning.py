@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -28,6 +29,7 @@ from reports.core.planning.site_plan import Candidate, MetricPlan, SitePlan, pla
 from reports.core.planning.wire import to_document
 from reports.core.progress import microseconds
 from reports.core.sequential.design import default_design
+from reports.sections.plan_words import plan_lines
 from tracking.core.history import VisitorHistory
 
 
@@ -161,6 +163,17 @@ def test_plan_site__proxy_beside_a_primary__has_alpha_of_its_own_family() -> Non
     found = plan(*proxies, Candidate(metric("purchase"), given_rate(0.3), Role.PRIMARY), per_day=5_000)
     alphas = {key: q.alpha_per_test for key in ("a", "b", "purchase") if (q := found.of(key).question) is not None}
     assert alphas == pytest.approx({"a": 0.025, "b": 0.025, "purchase": 0.05})
+    # A proxy would be quicker, and may claim nothing before the primary metric is decided.
+    assert found.decide_by == "purchase"
+    slow = plan(*proxies, Candidate(metric("purchase"), given_rate(0.001), Role.PRIMARY), per_day=300)
+    assert slow.decide_by is None
+    assert recommend(slow).advice is Advice.DO_NOT_RUN
+
+
+def test_plan_lines__guardrail_that_few_conversions_cannot_prove__says_so_and_from_which_margin_on_they_could() -> None:
+    lines = plan_lines(to_document(plan()))
+    (line,) = (one for one in lines if "it cannot be powered at this margin" in one)
+    assert re.search(r"shown safe in \d+.% of cases .*half of the cases from \d+.% on", line)
 
 
 def test_plan_site__experiment_without_a_planned_end__is_told_what_that_costs() -> None:
