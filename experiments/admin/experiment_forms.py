@@ -28,7 +28,7 @@ CHANGE_TYPES = {
     "other": "Something else",
 }
 VARIANT_FIELDS = ("key", "name", "position", "is_control", "weight", "payload", "forced_visitors")
-METRIC_FIELDS = ("metric", "role", "margin", "reason")
+METRIC_FIELDS = ("metric", "role", "margin", "is_adjusted", "reason")
 VARIANTS_PREFIX, METRICS_PREFIX = "variants", "experiment_metrics"
 
 

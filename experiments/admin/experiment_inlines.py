@@ -113,7 +113,7 @@ class MetricInline(TabularInline):
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         if self.has_change_permission(request, obj):
             return self.fields
-        return ("metric", "role", "margin_shown", "reason", "late")
+        return ("metric", "role", "margin_shown", "is_adjusted", "reason", "late")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         shown = self.get_fields(request, obj)

@@ -68,12 +68,16 @@ class AllocationPeriod:
 
 @dataclass(frozen=True, slots=True)
 class PlannedMetric:
-    """A metric with its role; `margin` is the relative drop that a guardrail may not exceed (0.1 = 10 %)."""
+    """A metric with its role; `margin` is the relative drop that a guardrail may not exceed (0.1 = 10 %).
+
+    `is_adjusted` says which comparison counts in a plan with covariates: the one with them, or the plain one.
+    """
 
     metric: MetricDefinition
     role: Role
     margin: float | None = None
     added_after_start: bool = False
+    is_adjusted: bool = True
 
     def __post_init__(self) -> None:
         if self.role is Role.GUARDRAIL and not (self.margin is not None and 0 < self.margin < 1):
@@ -86,7 +90,8 @@ class AnalysisPlan:
 
     `periods` are given when the weights changed on the way, as those of an imported experiment may have: the variants then
     carry the weights of the last one, and who came before the first start belongs to the first period. Where there are
-    `covariates`, shares, means and ratios are compared with what these predict taken out, and that comparison counts.
+    `covariates`, shares, means and ratios are compared both plainly and with what these predict taken out; each metric's
+    `is_adjusted` says which of the two counts.
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
     None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
@@ -189,6 +194,9 @@ class AnalysisPlan:
         for planned in document["metrics"]:
             planned["metric"]["where"] = list(planned["metric"]["where"])
         document["variants"], document["metrics"] = list(document["variants"]), list(document["metrics"])
+        for planned in document["metrics"]:
+            if planned["is_adjusted"]:
+                del planned["is_adjusted"]  # the usual way goes without saying, and the hash stays what it was
         # Without a change of weights there is nothing to say, and the hash stays what it was before periods existed.
         del document["periods"]
         if self.periods:
@@ -254,4 +262,5 @@ def _planned_metric(values: dict[str, Any]) -> PlannedMetric:
         role=Role(values["role"]),
         margin=values["margin"],
         added_after_start=values["added_after_start"],
+        is_adjusted=values.get("is_adjusted", True),
     )

@@ -199,6 +199,7 @@ class Migration(migrations.Migration):
                 ('role', models.CharField(choices=[('primary', 'Primary'), ('proxy', 'Proxy'), ('guardrail', 'Guardrail'), ('exploratory', 'Exploratory')], max_length=12)),
                 ('margin', models.FloatField(blank=True, help_text='Guardrails only: the relative loss that you could live with.', null=True)),
                 ('reason', models.TextField(blank=True, help_text='Needed for a margin above 20 %; shown in the report.')),
+                ('is_adjusted', models.BooleanField(default=True, help_text='Which comparison counts, if the experiment has covariates: the one with them (ticked) or the plain one. Both are shown. Frozen at the start, so that nobody picks the better looking one.', verbose_name='with covariates')),
                 ('added_after_start', models.BooleanField(default=False, editable=False)),
                 ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='experiment_metrics', to='experiments.experiment')),
                 ('metric', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='experiment_metrics', to='experiments.metric')),

@@ -259,6 +259,12 @@ class ExperimentMetric(models.Model):
         null=True, blank=True, help_text="Guardrails only: the relative loss that you could live with."
     )
     reason = models.TextField(blank=True, help_text="Needed for a margin above 20 %; shown in the report.")
+    is_adjusted = models.BooleanField(
+        "with covariates",
+        default=True,
+        help_text="Which comparison counts, if the experiment has covariates: the one with them (ticked) or the plain one. Both are "
+        "shown. Frozen at the start, so that nobody picks the better looking one.",
+    )
     added_after_start = models.BooleanField(default=False, editable=False)
 
     class Meta:

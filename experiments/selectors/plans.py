@@ -56,6 +56,7 @@ def planned_metric(row: ExperimentMetric) -> PlannedMetric:
         role=Role(row.role),
         margin=row.margin,
         added_after_start=row.added_after_start,
+        is_adjusted=row.is_adjusted,
     )
 
 

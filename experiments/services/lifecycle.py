@@ -120,7 +120,12 @@ def clone_experiment(
             )
         for row in experiment.experiment_metrics.order_by("id"):
             ExperimentMetric.objects.create(
-                experiment=clone, metric=row.metric, role=row.role, margin=row.margin, reason=row.reason
+                experiment=clone,
+                metric=row.metric,
+                role=row.role,
+                margin=row.margin,
+                reason=row.reason,
+                is_adjusted=row.is_adjusted,
             )
         publish_ruleset(site=clone.site, now=now)
     return clone

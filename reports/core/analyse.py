@@ -9,7 +9,7 @@ from datetime import datetime
 from experiments.core.covariates import COVARIATE_KINDS
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Column
-from experiments.core.plan import AnalysisPlan
+from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.adjust.known_before import known_before
 from reports.core.claims import Key, with_claims
 from reports.core.comparing import compare_metric
@@ -70,12 +70,13 @@ def analyse(
     everybody = _all_variants(plan, totals)
     measured = {m.metric.key: measured_in(plan, m, everybody, progress) for m in plan.metrics}
     covaried = _covaried(plan, everybody, progress)
-    courses = _courses(plan, {**measured, **covaried}, progress)
+    counting = measured | {m.metric.key: covaried[m.metric.key] for m in plan.metrics if _is_adjusted(m, covaried)}
+    courses = _courses(plan, counting, progress)
     compared = tuple(
         compare_metric(plan, m, measured[m.metric.key], courses, progress, covaried=covaried.get(m.metric.key))
         for m in plan.metrics
     )
-    metrics = with_claims(plan, compared, courses, {**measured, **covaried})
+    metrics = with_claims(plan, compared, courses, counting, covaried)
     periods = counts_by_period(plan, everybody)
     timing = timing_of(plan, everybody, progress)
     segments = segment_counts(plan, everybody)
@@ -84,8 +85,12 @@ def analyse(
     return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing)
 
 
+def _is_adjusted(planned: PlannedMetric, covaried: Mapping[str, Measured]) -> bool:
+    return planned.is_adjusted and planned.metric.key in covaried
+
+
 def _covaried(plan: AnalysisPlan, totals: VisitorTotals, progress: Progress) -> dict[str, Measured]:
-    """Return what adjusts: the metrics that can be, measured with the plan's covariates; nothing without any."""
+    """Return the metrics that can be adjusted, measured with the plan's covariates; nothing without any."""
     if not plan.covariates:
         return {}
     known = known_before(

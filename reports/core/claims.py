@@ -76,8 +76,11 @@ def with_claims(
     metrics: tuple[MetricResult, ...],
     courses: Mapping[Key, Course],
     measured: Mapping[str, Measured],
+    covaried: Mapping[str, Measured],
 ) -> tuple[MetricResult, ...]:
     """Add adjusted p-values and, to the success metrics, claims; other metrics claim nothing.
+
+    `measured` is what counts, `covaried` what was measured with covariates.
 
     Improvement is tested two-sided at alpha: the primary metrics by Holm, then the proxies by Holm once all primary tests are
     decided; without a primary metric the proxies come first. Worsening is tested one-sided at alpha over all success and
@@ -120,7 +123,7 @@ def with_claims(
         )
 
     found = tuple(replace(m, comparisons=tuple(claimed(m, c) for c in m.comparisons)) for m in metrics)
-    return with_discoveries(plan, found, courses, measured)
+    return with_discoveries(plan, found, courses, measured, covaried)
 
 
 def _test(planned: PlannedMetric, comparison: VariantComparison, course: Course | None) -> Test:

@@ -8,7 +8,7 @@ from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Direction, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core import explain
-from reports.core.adjust.beside import with_unadjusted
+from reports.core.adjust.beside import not_adjustable, with_beside
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import Blocker, NotComputable
@@ -29,11 +29,11 @@ def compare_metric(
     *,
     covaried: Measured | None = None,
 ) -> MetricResult:
-    """Compare every treatment with the control in one metric; with the covariates taken out where `covaried` is given.
+    """Compare every treatment with the control in one metric; plainly, and with covariates where `covaried` is given.
 
     A running experiment is compared at the level of its current look, so that its intervals hold however often one looks.
     """
-    counting = measured if covaried is None else covaried
+    counting = covaried if covaried is not None and planned.is_adjusted else measured
     values = tuple(
         VariantValue(
             v.key, measured.exposed[v.key], measured.now[v.key], value_interval(measured.now[v.key], alpha=plan.alpha)
@@ -45,11 +45,14 @@ def compare_metric(
         _compare(plan, planned, v.key, counting.now[v.key], counting.now[plan.control.key], mine[v.key], progress)
         for v in plan.treatments
     )
-    comparisons = tuple(
-        with_unadjusted(c, counting.now[c.variant], counting.now[plan.control.key], mine[c.variant], alpha=plan.alpha)
-        for c in comparisons
-    )
     kind = METRIC_KINDS[planned.metric.kind].statistic
+    if covaried is not None:
+        comparisons = tuple(
+            with_beside(planned, c, covaried, mine[c.variant], control=plan.control.key, alpha=plan.alpha)
+            for c in comparisons
+        )
+    elif plan.covariates:
+        comparisons = tuple(not_adjustable(planned, c) for c in comparisons)
     is_decisive = (
         progress.is_single_look
         or (kind in ONE_LOOK_ONLY and progress.is_final)

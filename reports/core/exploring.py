@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from experiments.core.metrics import Role
 from experiments.core.plan import AnalysisPlan
-from reports.core.adjust.beside import with_unadjusted
+from reports.core.adjust.beside import with_beside
 from reports.core.measure import Measured
 from reports.core.methods import method_for
 from reports.core.methods.base import NotComputable
@@ -24,6 +24,7 @@ def with_discoveries(
     metrics: tuple[MetricResult, ...],
     courses: Mapping[tuple[str, str], Course],
     measured: Mapping[str, Measured],
+    covaried: Mapping[str, Measured],
 ) -> tuple[MetricResult, ...]:
     """Add to the exploratory metrics adjusted p-values and, to those that stand out, intervals at the selected level.
 
@@ -50,6 +51,15 @@ def with_discoveries(
         if is_selected:
             now = measured[metric.key].now
             comparison = _at(alpha, comparison, now[comparison.variant], now[plan.control.key], courses.get(key))
+            if metric.key in covaried:
+                comparison = with_beside(
+                    metric.planned,
+                    comparison,
+                    covaried[metric.key],
+                    courses.get(key),
+                    control=plan.control.key,
+                    alpha=alpha,
+                )
         return replace(
             comparison,
             adjusted_p_value=p_values[key],
@@ -73,4 +83,4 @@ def _at(
         if course is not None and course.days
         else method_for(treatment, control).compare(treatment, control, alpha=alpha)
     )
-    return with_unadjusted(replace(comparison, result=result), treatment, control, course, alpha=alpha)
+    return replace(comparison, result=result)

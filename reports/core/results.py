@@ -85,10 +85,10 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
-class Unadjusted:
-    """What a comparison says without the covariates of the plan; stored beside the one that counts, and decides nothing.
+class Beside:
+    """The comparison that does not count, without the plan's covariates or with them; stored, shown, and deciding nothing.
 
-    `detail` says why the regression was not used where strata or the plain comparison took its place; empty otherwise.
+    `detail` says why the one with covariates is no regression, where strata or the plain comparison took its place; empty otherwise.
     `variance_left` is the share of the plain variance that is left after adjusting, None where one of them is unknown.
     """
 
@@ -103,7 +103,8 @@ class VariantComparison:
 
     `adjusted_p_value` is Holm's over the metric's family and all treatments (of sequential p-values while the experiment runs),
     Benjamini and Hochberg's for exploratory metrics, None for guardrails. `waits_for_primary` marks a proxy that would be
-    claimed if the primary metrics had been decided. `looks` are the looks so far of a running experiment.
+    claimed if the primary metrics had been decided. In a plan with covariates `unadjusted` stands beside a result with them, and
+    `adjusted` beside one without. `looks` are the looks so far of a running experiment.
     """
 
     variant: str
@@ -114,7 +115,8 @@ class VariantComparison:
     looks: tuple[Look, ...] = ()
     stopped: Stopped | None = None
     is_unlikely_to_win: bool = False
-    unadjusted: Unadjusted | None = None
+    unadjusted: Beside | None = None
+    adjusted: Beside | None = None
     waits_for_primary: bool = False
     discovery: Discovery | None = None
 

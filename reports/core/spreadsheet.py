@@ -28,6 +28,11 @@ CSV_COLUMNS = (
     "method",
     "guardrail",
     "not_computable",
+    "beside",
+    "beside_effect",
+    "beside_ci_low",
+    "beside_ci_high",
+    "beside_p_value",
 )
 
 
@@ -49,5 +54,14 @@ def to_csv_rows(document: Mapping[str, Any]) -> list[list[Any]]:
                 "guardrail": (comparison.get("guardrail") or {}).get("outcome"),
                 "not_computable": (comparison.get("not_computable") or {}).get("code"),
             }
+            row |= _beside(comparison)
             rows.append([row[name] for name in CSV_COLUMNS])
     return rows
+
+
+def _beside(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the comparison that does not count in a plan with covariates: which one it is, and its numbers."""
+    which = next((name for name in ("unadjusted", "adjusted") if name in comparison), None)
+    numbers = comparison[which] if which is not None else {}
+    names = ("effect", "ci_low", "ci_high", "p_value")
+    return {"beside": which} | {f"beside_{name}": numbers.get(name) for name in names}

@@ -23,7 +23,7 @@ from reports.core.methods.base import Comparison, Interval, Lift, NotComputable,
 from reports.core.methods.noninferiority import GuardrailResult, Worsening
 from reports.core.periods import PeriodCounts
 from reports.core.quantiles import REPLICATES, Quantile
-from reports.core.results import Look, MetricResult, Stopped, Unadjusted, VariantComparison, VariantValue
+from reports.core.results import Beside, Look, MetricResult, Stopped, VariantComparison, VariantValue
 from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic, Stratified
@@ -212,8 +212,9 @@ def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[
             document["adjusted_p_value"] = comparison.adjusted_p_value
         if bayes is not None:
             document["bayes"] = _bayes(bayes)
-        if comparison.unadjusted is not None:
-            document["unadjusted"] = _unadjusted(comparison.unadjusted)
+        for name, beside in (("unadjusted", comparison.unadjusted), ("adjusted", comparison.adjusted)):
+            if beside is not None:
+                document[name] = _beside(beside)
     if comparison.looks:
         shown = zip(comparison.looks, band(comparison.looks), strict=True)
         document["looks"] = [_look(look, effect, interval) for look, (effect, interval) in shown]
@@ -224,13 +225,13 @@ def _comparison(comparison: VariantComparison, bayes: BayesView | None) -> dict[
     return document
 
 
-def _unadjusted(plain: Unadjusted) -> dict[str, Any]:
+def _beside(beside: Beside) -> dict[str, Any]:
     compared = (
-        {"not_computable": _blocked(plain.result)}
-        if isinstance(plain.result, NotComputable)
-        else _compared(plain.result)
+        {"not_computable": _blocked(beside.result)}
+        if isinstance(beside.result, NotComputable)
+        else _compared(beside.result)
     )
-    return compared | {"detail": plain.detail, "variance_left": plain.variance_left}
+    return compared | {"detail": beside.detail, "variance_left": beside.variance_left}
 
 
 def _compared(result: Comparison) -> dict[str, Any]:

@@ -197,14 +197,15 @@ DISCOVERY = _object(
 )
 
 _BESIDE: dict[str, Any] = {"detail": TEXT, "variance_left": {"type": ["number", "null"], "minimum": 0}}
-UNADJUSTED: Schema = {
+BESIDE: Schema = {
     "anyOf": [
         _object({**_COMPARED, **_BESIDE}, optional=("lift_not_computable", "single_look")),
         _object({"not_computable": NOT_COMPUTABLE, **_BESIDE}),
     ],
     "description": (
-        "The same comparison without the plan's covariates; it decides nothing. `detail` says why no regression was used, where "
-        "strata or the plain comparison took its place. `variance_left` is the adjusted variance over the plain one."
+        "The same comparison without the plan's covariates (`unadjusted`, where those with them count) or with them (`adjusted`, where "
+        "the plain one counts); it decides nothing. `detail` says why the one with them is no regression, where strata or the plain "
+        "comparison took its place. `variance_left` is the adjusted variance over the plain one."
     ),
 }
 
@@ -220,7 +221,8 @@ COMPUTED = _object(
         "looks": _list(LOOK),
         "stopped": STOPPED,
         "bayes": BAYES,
-        "unadjusted": UNADJUSTED,
+        "unadjusted": BESIDE,
+        "adjusted": BESIDE,
         "guardrail": GUARDRAIL,
     },
     optional=(
@@ -232,6 +234,7 @@ COMPUTED = _object(
         "stopped",
         "bayes",
         "unadjusted",
+        "adjusted",
         "guardrail",
     ),
     description=(

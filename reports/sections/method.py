@@ -96,7 +96,7 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
         rows.append(
             Fact(
                 "Covariates",
-                f"{known}; what was known up to {LOOKBACK_DAYS} days before, taken out of every comparison",
+                f"{known}; what was known up to {LOOKBACK_DAYS} days before, taken out of {_adjusted(plan)}",
             )
         )
     rows.append(Fact("Decision rule", RULES.get(plan.decision_rule, plan.decision_rule.replace("_", " "))))
@@ -111,6 +111,18 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
     rows.append(Fact("Days follow", facts.time_zone))
     rows.append(Fact("Frozen plan", "sha256 of the whole plan", report.run.plan_hash if report.run else plan.hash()))
     return tuple(rows)
+
+
+def _adjusted(plan: AnalysisPlan) -> str:
+    """Say which comparisons count with covariates."""
+    plain = [m.metric.name or m.metric.key for m in plan.metrics if not m.is_adjusted]
+    if not plain:
+        return "every comparison"
+    return (
+        "no comparison that counts"
+        if len(plain) == len(plan.metrics)
+        else f"every comparison but of {', '.join(plain)}"
+    )
 
 
 def _periods(plan: AnalysisPlan, zone: str) -> str:

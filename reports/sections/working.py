@@ -28,7 +28,7 @@ TOLD = frozenset(
     }
     | {"not_computable", "lift_not_computable", "guardrail", "unbounded", "standard_error", "degrees_of_freedom"}
     | {"adjusted_p_value", "alpha", "z", "claim", "is_unlikely_to_win", "looks", "stopped", "single_look"}
-    | {"waits_for_primary", "discovery", "unadjusted"}
+    | {"waits_for_primary", "discovery", "unadjusted", "adjusted"}
 )
 
 # What a field is called on the page, where its own name would say little.
@@ -158,23 +158,24 @@ def _comparison_rows(comparison: Mapping[str, Any]) -> tuple[Row, ...]:
         told = {k: v for k, v in guardrail.items() if k != "worsening"}
         rows.extend(_called(evidence_rows({"guardrail": told})))
         rows.extend(_worsening_rows(guardrail.get("worsening")))
-    rows.extend(_unadjusted_rows(comparison.get("unadjusted")))
+    rows.extend(_beside_rows(comparison.get("unadjusted"), "without covariates"))
+    rows.extend(_beside_rows(comparison.get("adjusted"), "with covariates"))
     extra = {k: v for k, v in comparison.items() if k not in TOLD}
     rows.extend(_called(evidence_rows(extra)))
     return tuple(rows)
 
 
-def _unadjusted_rows(plain: Any) -> list[Row]:
-    """Return the comparison without covariates, and how much these explained."""
-    if not isinstance(plain, Mapping):
+def _beside_rows(beside: Any, which: str) -> list[Row]:
+    """Return the comparison that does not count, and how much the covariates explained."""
+    if not isinstance(beside, Mapping):
         return []
-    rows = [Row("Why no regression", numbers.typeset(str(plain["detail"])))] if plain["detail"] else []
-    if isinstance(plain.get("not_computable"), Mapping):
-        rows.append(Row("Without covariates", numbers.typeset(str(plain["not_computable"]["detail"]))))
-        return rows
-    rows.extend(_estimate_rows(plain, " without covariates"))
-    if plain.get("variance_left") is not None:
-        rows.append(Row("Variance left by the covariates", numbers.share(plain["variance_left"])))
+    blocked = beside.get("not_computable")
+    if isinstance(blocked, Mapping):
+        return [Row(which.capitalize(), numbers.typeset(str(blocked["detail"])))]
+    rows = [Row("Why no regression", numbers.typeset(str(beside["detail"])))] if beside["detail"] else []
+    rows.extend(_estimate_rows(beside, f" {which}, which does not count"))
+    if beside.get("variance_left") is not None:
+        rows.append(Row("Variance left by the covariates", numbers.share(beside["variance_left"])))
     return rows
 
 

@@ -15,7 +15,7 @@ from experiments import services
 from experiments.core.metrics import Comparator, Conversion, Direction, MetricDefinition, PropertyTest, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric, PlannedVariant
 from experiments.models import FrozenPlan
-from experiments.selectors.plans import plan_of
+from experiments.selectors.plans import draft_plan, plan_of
 from tests.experiments.shop import NOW, make_draft
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20)
@@ -168,6 +168,17 @@ def test_plan_of__frozen_at_the_start__is_what_the_configuration_said() -> None:
         "copy",
     )
     assert plan.started_at == NOW and plan.hash() == FrozenPlan.objects.get().plan_hash
+
+
+@pytest.mark.django_db
+def test_plan_of__covariates_and_a_metric_compared_plainly__are_frozen_and_cloned() -> None:
+    draft = make_draft(covariates=["returning", "amount purchase (7 days)"])
+    draft.experiment_metrics.filter(role="proxy").update(is_adjusted=False)
+    plan = plan_of(services.start_experiment(experiment=draft, now=NOW))
+    assert [c.text for c in plan.covariates] == ["returning", "amount purchase (7 days)"]
+    assert [(m.role, m.is_adjusted) for m in plan.metrics] == [("proxy", False), ("guardrail", True)]
+    clone = services.clone_experiment(experiment=draft, now=NOW)
+    assert [m.is_adjusted for m in draft_plan(clone).metrics] == [False, True]
 
 
 @pytest.mark.django_db

@@ -28,6 +28,7 @@ class Blocker(StrEnum):
     TOO_EARLY = "too_early"
     NO_MATURED_VISITORS = "no_matured_visitors"
     PERIODS_DIFFER = "periods_differ"
+    NOT_ADJUSTABLE = "not_adjustable"
     COMPUTATION_FAILED = "computation_failed"
 
 

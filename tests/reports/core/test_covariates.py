@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -16,10 +17,14 @@ from experiments.core.metrics import Aggregate, Role
 from experiments.core.plan import AllocationPeriod, AnalysisPlan, PlannedMetric
 from reports.core.adjust.known_before import known_before
 from reports.core.analyse import Analysis, analyse
-from reports.core.methods.base import Comparison, NotComputable
+from reports.core.bundle import Bundle, read_bundle, write_bundle
+from reports.core.inputs import Inputs
+from reports.core.methods.base import Blocker, Comparison, NotComputable
 from reports.core.methods.regression import arm_estimates, lin, with_missing_indicators
-from reports.core.results import VariantComparison
-from reports.core.wire import to_document
+from reports.core.reproduction import reproduce
+from reports.core.results import Claim, VariantComparison
+from reports.core.wire import CSV_COLUMNS, to_csv_rows, to_document
+from reports.core.wire_schema import REPORT_SCHEMA
 from tests.reports.core.worlds import DAY_US, START, at_day, exposures, metric, microseconds, plan, totals
 from tracking.core.totals import TraitValues, VisitorTotals
 
@@ -210,7 +215,7 @@ def test_guardrail__with_covariates__is_judged_by_the_adjusted_interval() -> Non
 @pytest.mark.parametrize(("base", "treated"), [(0.1, 0.5), (0.02, 0.5), (0.03, 0.1)])
 def test_chances__no_effect__is_found_no_more_often_than_alpha(base: float, treated: float) -> None:
     rng = np.random.default_rng(11)
-    replicates = 200
+    replicates = 120
     weights = {"control": 1 - treated, "treatment": treated}
     planned = with_covariates(plan(CART, weights=weights), RETURNING, ACTIVITY, DEVICE)
     found = sum(
@@ -371,3 +376,95 @@ def test_analyse__ratio_with_covariates__is_the_regression_of_the_linearised_val
     fit = sm.OLS(linear, np.column_stack([np.ones(len(t)), t, x, t[:, None] * x])).fit(cov_type="HC2")
     assert result.effect == pytest.approx(fit.params[1], rel=1e-9)
     assert result.standard_error == pytest.approx(fit.bse[1], rel=1e-9)
+
+
+def test_plan__metric_to_be_compared_plainly__says_so_in_the_document_and_the_hash() -> None:
+    planned = with_covariates(plan(CART), RETURNING)
+    plainly = replace(planned, metrics=(replace(CART, is_adjusted=False),))
+    assert AnalysisPlan.from_document(plainly.to_document()) == plainly
+    assert plainly.hash() != planned.hash()
+    assert "is_adjusted" not in planned.to_document()["metrics"][0]
+
+
+def _plainly(planned: AnalysisPlan) -> AnalysisPlan:
+    return replace(planned, metrics=tuple(replace(m, is_adjusted=False) for m in planned.metrics))
+
+
+@pytest.mark.parametrize("role", [Role.PRIMARY, Role.EXPLORATORY])
+def test_analyse__plain_comparison_planned__counts_at_every_look_and_the_adjusted_one_stands_beside(role: Role) -> None:
+    world = a_world(np.random.default_rng(18), visitors=6_000, days=14, effect=0.05)
+    watched = metric("cart", role, window_hours=24)
+    planned = with_covariates(plan(watched, is_imported=False, horizon_days=28), RETURNING, ACTIVITY)
+    uncovered = only(analysed(replace(planned, covariates=()), world, as_of=at_day(14)))
+
+    adjusted, plain = (only(analysed(p, world, as_of=at_day(14))) for p in (planned, _plainly(planned)))
+
+    assert plain.result == uncovered.result and plain.looks == uncovered.looks
+    assert (plain.claim, plain.adjusted_p_value) == (uncovered.claim, uncovered.adjusted_p_value)
+    assert plain.unadjusted is None and adjusted.adjusted is None
+    # Where the two bounds are the same, each comparison is what the other plan calls the one beside.
+    assert plain.adjusted is not None and isinstance(plain.adjusted.result, Comparison)
+    assert plain.adjusted.result.method == "lin"
+    assert plain.adjusted.result.z == pytest.approx(computed(adjusted).z, rel=1e-9)
+    assert adjusted.unadjusted is not None and isinstance(adjusted.unadjusted.result, Comparison)
+    assert adjusted.unadjusted.result.z == pytest.approx(computed(plain).z, rel=1e-9)
+    if role is Role.PRIMARY:
+        assert plain.adjusted.result.p_value == pytest.approx(computed(adjusted).p_value, rel=1e-6)
+        assert plain.adjusted.variance_left == pytest.approx(adjusted.unadjusted.variance_left, rel=1e-6)
+
+
+def test_analyse__kind_that_no_covariate_sharpens__says_so() -> None:
+    world = a_world(np.random.default_rng(19))
+    quantile = metric("spend", Role.PRIMARY, kind="quantile", options={"quantile": 0.5})
+    found = only(analysed(with_covariates(plan(quantile), RETURNING), world), "spend")
+    assert found.adjusted is not None and isinstance(found.adjusted.result, NotComputable)
+    assert found.adjusted.result.blocker is Blocker.NOT_ADJUSTABLE
+
+
+def test_document__both_comparisons__follow_the_schema_and_stand_in_the_spreadsheet() -> None:
+    world = a_world(np.random.default_rng(20), effect=0.03)
+    planned = with_covariates(plan(CART, replace(SPEND, is_adjusted=False)), RETURNING, ACTIVITY)
+    document = to_document(analysed(planned, world))
+    jsonschema.Draft202012Validator(REPORT_SCHEMA).validate(document)
+    cart, spend = (m["comparisons"][0] for m in document["metrics"])
+    assert (cart["method"], cart["unadjusted"]["method"]) == ("lin", "score")
+    assert (spend["method"], spend["adjusted"]["method"]) == ("welch", "lin")
+    rows = [dict(zip(CSV_COLUMNS, row, strict=True)) for row in to_csv_rows(document)[1:]]
+    treated = [row for row in rows if row["variant"] == "treatment"]
+    assert [row["beside"] for row in treated] == ["unadjusted", "adjusted"]
+    assert treated[0]["beside_effect"] == cart["unadjusted"]["effect"]
+    assert treated[1]["beside_ci_low"] == spend["adjusted"]["ci_low"]
+    assert all(row["beside"] is None for row in rows if row["variant"] == "control")
+
+
+def test_bundle__of_a_plan_with_covariates__computes_to_the_stored_answer_whatever_the_order() -> None:
+    world = a_world(np.random.default_rng(21), visitors=1_500, days=14, effect=0.03)
+    watched = metric("cart", Role.PRIMARY, window_hours=24)
+    planned = with_covariates(
+        plan(watched, SPEND, is_imported=False, horizon_days=28), RETURNING, ACTIVITY, DEVICE, WEEKDAY
+    )
+    counts = exposures({"control": 750, "treatment": 750})
+    inputs = Inputs(planned, world, counts, as_of=at_day(14))
+    bundle = Bundle(inputs, inputs.answer(), run_id=1, code_version="v", inputs_changed=False)
+    back = read_bundle(write_bundle(bundle))
+    assert not np.array_equal(back.inputs.totals.first_exposure, world.first_exposure)  # rows come back sorted
+    found = reproduce(back)
+    assert found.agrees, found.differences
+
+
+def test_chances__daily_looks_with_covariates__claim_no_effect_no_more_often_than_alpha() -> None:
+    """Conversions grow from a handful to hundreds, so the looks go from strata to regression on the way."""
+    rng = np.random.default_rng(22)
+    replicates = 120
+    watched = metric("cart", Role.PRIMARY, window_hours=24)
+    planned = with_covariates(
+        plan(watched, is_imported=False, horizon_days=14, planned_visitors=1_500), RETURNING, ACTIVITY
+    )
+    found = [
+        only(analysed(planned, a_world(rng, visitors=1_500, base=0.08, days=12.9), as_of=at_day(15)))
+        for _ in range(replicates)
+    ]
+    claimed = sum(one.claim is not Claim.OPEN for one in found)
+    low, high = stats.binom.ppf([0.0005, 0.9995], replicates, 0.05)
+    assert low <= claimed <= high
+    assert {computed(one).method for one in found} == {"lin"}
