@@ -282,7 +282,7 @@ class Rows:
     stratum: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Covaried:
     """A plain statistic of a variant with the rows that it sums up, for comparisons that adjust for what was known before.
 

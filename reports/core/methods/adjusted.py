@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
 from experiments.core.metric_kinds.base import StatisticKind
 from reports.core.methods.base import Blocker, Comparison, Method, NotComputable
 from reports.core.methods.by_period import StratifiedShares
-from reports.core.methods.regression import arm_estimates, refused, usable_columns, with_missing_indicators
+from reports.core.methods.regression import fitted_estimates, refused, usable_columns, with_missing_indicators
 from reports.core.methods.strata import Stratum, merged
 from reports.core.methods.welch import Estimates, compare_estimates, estimates_margin_z
 from reports.core.statistics import Covaried, Mean, Proportion, Ratio, Statistic
@@ -110,7 +112,19 @@ def _covaried(treatment: Statistic, control: Statistic) -> tuple[Covaried, Covar
     return treatment, control
 
 
+# A pair is asked many times, for its look, its interval and the page; it is kept for as long as the data themselves.
+_KEPT: WeakKeyDictionary[Covaried, WeakKeyDictionary[Covaried, Estimates | NotComputable]] = WeakKeyDictionary()
+
+
 def _regressed(t: Covaried, c: Covaried) -> Estimates | NotComputable:
+    mine = _KEPT.setdefault(t, WeakKeyDictionary())
+    found = mine.get(c)
+    if found is None:
+        found = mine[c] = _regress(t, c)
+    return found
+
+
+def _regress(t: Covaried, c: Covaried) -> Estimates | NotComputable:
     if not t.visitors or not c.visitors:
         return NotComputable(Blocker.NO_VISITORS, "A variant has no visitors yet.")
     if (
@@ -128,11 +142,12 @@ def _regressed(t: Covaried, c: Covaried) -> Estimates | NotComputable:
     blocked = refused(t.visitors + c.visitors, x.shape[1], events)
     if blocked is not None:
         return blocked
-    return arm_estimates(t.linearised, c.linearised, x)
+    return fitted_estimates(t.linearised, c.linearised, x)
 
 
 def _by_stratum(one: Covaried) -> dict[int, Proportion]:
-    strata, place = np.unique(one.strata, return_inverse=True)
-    visitors = np.bincount(place, minlength=len(strata))
-    converted = np.bincount(place, weights=one.linearised, minlength=len(strata))
-    return {int(s): Proportion(int(n), round(float(x))) for s, n, x in zip(strata, visitors, converted, strict=True)}
+    strata = one.strata
+    visitors = np.bincount(strata)
+    converted = np.bincount(strata, weights=one.linearised)
+    known = np.flatnonzero(visitors).tolist()
+    return {stratum: Proportion(int(visitors[stratum]), round(float(converted[stratum]))) for stratum in known}

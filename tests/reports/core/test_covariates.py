@@ -20,7 +20,7 @@ from reports.core.analyse import Analysis, analyse
 from reports.core.bundle import Bundle, read_bundle, write_bundle
 from reports.core.inputs import Inputs
 from reports.core.methods.base import Blocker, Comparison, NotComputable
-from reports.core.methods.regression import arm_estimates, lin, with_missing_indicators
+from reports.core.methods.regression import arm_estimates, lin, usable_columns, with_missing_indicators
 from reports.core.reproduction import reproduce
 from reports.core.results import Claim, VariantComparison
 from reports.core.wire import CSV_COLUMNS, to_csv_rows, to_document
@@ -468,3 +468,31 @@ def test_chances__daily_looks_with_covariates__claim_no_effect_no_more_often_tha
     low, high = stats.binom.ppf([0.0005, 0.9995], replicates, 0.05)
     assert low <= claimed <= high
     assert {computed(one).method for one in found} == {"lin"}
+
+
+def test_arm_estimates__columns_that_nearly_repeat_or_hardly_vary__agree_with_householders_decomposition() -> None:
+    rng = np.random.default_rng(23)
+    n = 4_000
+    base = rng.normal(size=(n, 3))
+    x = np.column_stack(
+        [1e6 + base[:, 0], base[:, 1], base[:, 1] + 1e-3 * base[:, 2], 1e-7 * rng.random(n), np.full(n, 0.1)]
+    )
+    t, c = rng.normal(size=n // 2) + base[: n // 2, 0], rng.normal(size=n // 2)
+    found = arm_estimates(t, c, x)
+    centred = x[:, :4] - x[:, :4].mean(axis=0)
+    centred /= centred.std(axis=0)
+    arms = []
+    for y, mine in ((t, centred[: n // 2]), (c, centred[n // 2 :])):
+        fit = sm.OLS(y, sm.add_constant(mine)).fit(cov_type="HC2")
+        arms.append((fit.params[0], fit.bse[0] ** 2))
+    assert not isinstance(found, NotComputable)
+    assert (found.t, found.c) == pytest.approx((arms[0][0], arms[1][0]), rel=1e-8)
+    assert (found.variance_t, found.variance_c) == pytest.approx((arms[0][1], arms[1][1]), rel=1e-8)
+    assert found.degrees_of_freedom == n - 2 * 5
+
+
+def test_usable_columns__constant_in_one_variant_only__are_left_out() -> None:
+    rng = np.random.default_rng(24)
+    x = rng.normal(size=(200, 2))
+    x[:100, 1] = 0.3  # no slope of the treatment can be told
+    assert usable_columns(x, 100).shape == (200, 1)
