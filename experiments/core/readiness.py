@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from experiments.core.covariates import covariate_from_text
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.metrics import Conversion, MetricDefinition, Role
@@ -79,6 +80,7 @@ class Draft:
     ends_at: datetime | None = None
     has_no_end: bool = False
     planned_visitors: int | None = None
+    covariates: tuple[str, ...] = ()
 
 
 Check = Callable[[Draft], Iterator[Obstacle]]
@@ -295,6 +297,18 @@ def check_no_end(draft: Draft) -> Iterator[Obstacle]:
             )
 
 
+def check_covariates(draft: Draft) -> Iterator[Obstacle]:
+    for text in draft.covariates:
+        try:
+            covariate_from_text(text)
+        except ValueError as error:
+            yield Obstacle(
+                "covariate_unknown",
+                str(error),
+                "Write it as the help says, or leave it out: nothing else depends on it.",
+            )
+
+
 READINESS_CHECKS: tuple[Check, ...] = (
     check_variants,
     check_weights,
@@ -308,4 +322,5 @@ READINESS_CHECKS: tuple[Check, ...] = (
     check_layer,
     check_schedule,
     check_no_end,
+    check_covariates,
 )

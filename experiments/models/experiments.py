@@ -126,7 +126,7 @@ class Experiment(models.Model):
         validators=[validate_covariates],
         help_text="What was known of visitors before they met the experiment, to tell their differences from the effect: "
         "returning, weekday, activity EVENT, amount EVENT, trait KEY (of the events' context, such as device). It sharpens the answer where many "
-        "visitors come back; where it cannot be used the plain comparison counts, and says why. Frozen at the start.",
+        "visitors come back; where it cannot be used the plain comparison counts, and says why. It takes some 28 days of events from before; a new site leaves it empty. Frozen at the start.",
     )
     salt = models.CharField(max_length=120, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -106,6 +106,7 @@ def draft_of(experiment: Experiment, now: datetime) -> Draft:
         ends_at=experiment.ends_at,
         has_no_end=experiment.has_no_end,
         planned_visitors=experiment.planned_visitors,
+        covariates=tuple(experiment.covariates),
     )
 
 

@@ -74,6 +74,22 @@ def test_change__draft_saved_untouched__stays_as_it_was_and_publishes_nothing() 
     assert PublishedRuleset.objects.latest("version").version == version
 
 
+def test_change__covariates_and_a_metric_compared_plainly__are_kept_and_nonsense_is_refused() -> None:
+    draft, ann = make_draft(), Person("experimenter")
+    sent = ann.filled_in(draft)
+    sent.pop("experiment_metrics-0-is_adjusted")  # a box that is not ticked is not sent
+    sent["covariates"] = "returning, activity view (7 days)"
+    assert "was changed successfully" in messages(ann.post(CHANGE, draft.pk, data=sent))
+    draft.refresh_from_db()
+    assert draft.covariates == ["returning", "activity view (7 days)"]
+    assert [row.is_adjusted for row in draft.experiment_metrics.order_by("id")] == [False, True]
+
+    page = ann.post(CHANGE, draft.pk, data={**sent, "covariates": "age"})
+    assert "is no covariate" in text_of(page)
+    draft.refresh_from_db()
+    assert draft.covariates == ["returning", "activity view (7 days)"]
+
+
 def test_change__no_planned_end__takes_an_empty_horizon_and_planned_visitors() -> None:
     draft, ann = make_draft(), Person("experimenter")
     chosen = {"monitoring": "confidence_sequence", "horizon_weeks": "", "planned_visitors": "4000"}

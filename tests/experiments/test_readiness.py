@@ -45,6 +45,7 @@ CASES = {
     "ends_in_the_past": replace(SOUND, ends_at=NOW),
     "no_end_without_visitors": replace(NO_END, planned_visitors=None),
     "no_end_without_window": replace(NO_END, metrics=(WINDOWED[0], MACRO)),
+    "covariate_unknown": replace(SOUND, covariates=("returning", "trait")),
     "no_end_with_one_look": replace(
         NO_END,
         metrics=(
