@@ -61,7 +61,7 @@ class Migration(migrations.Migration):
                 ('layer_end', models.PositiveIntegerField(default=10000, help_text='Where its part of the layer ends.', validators=[django.core.validators.MaxValueValidator(10000)])),
                 ('starts_at', models.DateTimeField(blank=True, null=True)),
                 ('ends_at', models.DateTimeField(blank=True, help_text='It stops by itself at this time. Empty: it runs until somebody stops it.', null=True)),
-                ('risk_preset', models.CharField(choices=[('cautious', 'Cautious'), ('balanced', 'Balanced'), ('bold', 'Bold')], default='balanced', help_text='How much evidence an early decision needs: cautious waits longer and is wrong less often.', max_length=20)),
+                ('risk_preset', models.CharField(choices=[('cautious', 'Cautious'), ('balanced', 'Balanced'), ('fast', 'Fast')], default='balanced', help_text='How much evidence an early decision needs: cautious waits longer and is wrong less often.', max_length=20)),
                 ('monitoring', models.CharField(choices=[('group_sequential', 'Up to a planned end'), ('confidence_sequence', 'No planned end')], default='group_sequential', help_text='Both may be read every day. With a planned end the answer takes the fewest visitors. Without one, for a rollout that is only watched, the same answer takes up to 1.7 times as many: leave the horizon empty and say the planned visitors. It cannot be changed after the start.', max_length=20)),
                 ('horizon_weeks', models.PositiveSmallIntegerField(blank=True, default=4, help_text='Whole weeks, because weekdays differ. The last look is at the end of this time. Empty only without a planned end.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(52)])),
                 ('planned_visitors', models.PositiveIntegerField(blank=True, help_text='Visitors, all variants together, that the experiment was sized for. The first look with that many decides, or the planned end if that comes first; nothing stops by itself. Without a planned end: where its intervals are narrowest.', null=True, validators=[django.core.validators.MinValueValidator(2)])),
@@ -316,7 +316,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='experiment',
-            constraint=models.CheckConstraint(condition=models.Q(('risk_preset__in', ['cautious', 'balanced', 'bold'])), name='experiment_preset_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('risk_preset__in', ['cautious', 'balanced', 'fast'])), name='experiment_preset_known'),
         ),
         migrations.AddConstraint(
             model_name='experiment',

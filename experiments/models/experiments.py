@@ -93,7 +93,7 @@ class Experiment(models.Model):
     risk_preset = models.CharField(
         max_length=20,
         default="balanced",
-        choices=[("cautious", "Cautious"), ("balanced", "Balanced"), ("bold", "Bold")],
+        choices=[("cautious", "Cautious"), ("balanced", "Balanced"), ("fast", "Fast")],
         help_text="How much evidence an early decision needs: cautious waits longer and is wrong less often.",
     )
     monitoring = models.CharField(
@@ -171,7 +171,7 @@ class Experiment(models.Model):
                 name="experiment_horizon_in_weeks_or_no_end",
             ),
             models.CheckConstraint(
-                condition=Q(risk_preset__in=["cautious", "balanced", "bold"]), name="experiment_preset_known"
+                condition=Q(risk_preset__in=["cautious", "balanced", "fast"]), name="experiment_preset_known"
             ),
             models.CheckConstraint(condition=~Q(key=""), name="experiment_has_a_key"),
             models.CheckConstraint(condition=~Q(hash_attribute=""), name="experiment_has_a_hash_attribute"),

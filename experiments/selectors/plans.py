@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.core.covariates import covariates_from_texts
+from experiments.core.funnel import decision_rule_for
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role, property_tests
 from experiments.core.plan import AnalysisPlan, Monitoring, PlannedMetric, PlannedVariant
 from experiments.core.refusal import Refused
@@ -70,6 +71,8 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
     Raises: Refused with code `plan_incomplete` while the draft has no control, too few variants or wrong weights.
     """
     try:
+        metrics = tuple(planned_metric(row) for row in metric_rows(experiment))
+        rule, why = decision_rule_for(metrics, is_imported=experiment.is_imported)
         return AnalysisPlan(
             site=experiment.site.key,
             experiment=experiment.key,
@@ -78,10 +81,12 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
                 PlannedVariant(key=v.key, weight=v.weight / GRID, is_control=v.is_control, name=v.name)
                 for v in ordered_variants(experiment)
             ),
-            metrics=tuple(planned_metric(row) for row in metric_rows(experiment)),
+            metrics=metrics,
             horizon_days=experiment.horizon_days,
             planned_visitors=experiment.planned_visitors,
             monitoring=Monitoring(experiment.monitoring),
+            decision_rule=rule,
+            decision_rule_reason=why,
             risk_preset=experiment.risk_preset,
             target_step=experiment.target_step or None,
             change_type=experiment.change_type,

@@ -14,6 +14,7 @@ from reports.core.adjust.known_before import known_before
 from reports.core.claims import Key, with_claims
 from reports.core.comparing import compare_metric
 from reports.core.decision import Evidence, Verdict, decide
+from reports.core.decision.proxy_rule import ProxyRule
 from reports.core.health import Finding, HealthContext, run_checks
 from reports.core.measure import Measured, is_of_first_look
 from reports.core.measuring import ADJUSTABLE, measured_with
@@ -21,6 +22,8 @@ from reports.core.measuring import measured as measured_in
 from reports.core.monitoring import Course, course_of
 from reports.core.periods import PeriodCounts, counts_by_period
 from reports.core.progress import Progress, progress_of
+from reports.core.proxy.judging import ProxyAnalysis, judge_treatments
+from reports.core.proxy.reached import reached_steps
 from reports.core.results import MetricResult
 from reports.core.segment_counts import segment_counts
 from reports.core.statistics import ONE_LOOK_ONLY
@@ -41,6 +44,7 @@ class Analysis:
     verdict: Verdict
     periods: tuple[PeriodCounts, ...] = ()
     timing: Timing = NOTHING
+    proxy: ProxyAnalysis | None = None
 
 
 def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
@@ -81,8 +85,10 @@ def analyse(
     timing = timing_of(plan, everybody, progress)
     segments = segment_counts(plan, everybody)
     findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing, segments))
-    verdict = decide(Evidence(plan, progress, findings, metrics))
-    return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing)
+    reached = reached_steps(plan, everybody, progress) if plan.decision_rule == ProxyRule.key else None
+    proxy = judge_treatments(plan, progress, reached) if reached is not None else None
+    verdict = decide(Evidence(plan, progress, findings, metrics, proxy))
+    return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing, proxy)
 
 
 def _is_adjusted(planned: PlannedMetric, covaried: Mapping[str, Measured]) -> bool:

@@ -27,7 +27,7 @@ LOCKED: dict[str, Any] = {
     "hash_attribute": "email",
     "layer_start": 10,
     "layer_end": 9_000,
-    "risk_preset": "bold",
+    "risk_preset": "fast",
     "monitoring": "confidence_sequence",
     "horizon_weeks": 9,
     "planned_visitors": 100,

@@ -11,8 +11,9 @@ from reports.core.decision.base import (
     VerdictState,
 )
 from reports.core.decision.metric_rule import MetricRule
+from reports.core.decision.proxy_rule import ProxyRule
 
-DECISION_RULES: tuple[DecisionRule, ...] = (MetricRule(),)
+DECISION_RULES: tuple[DecisionRule, ...] = (ProxyRule(), MetricRule())
 
 
 def decide(evidence: Evidence) -> Verdict:

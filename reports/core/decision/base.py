@@ -12,6 +12,7 @@ from experiments.core.metrics import Role
 from experiments.core.plan import AnalysisPlan
 from reports.core.health.base import Finding, Severity
 from reports.core.progress import Progress
+from reports.core.proxy.judging import ProxyAnalysis
 from reports.core.results import SUCCESS_ROLES, MetricResult
 
 
@@ -73,6 +74,7 @@ class Evidence:
     progress: Progress
     findings: tuple[Finding, ...]
     metrics: tuple[MetricResult, ...]
+    proxy: ProxyAnalysis | None = None
 
     @property
     def blocking(self) -> tuple[Finding, ...]:
