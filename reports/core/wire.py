@@ -22,11 +22,13 @@ from reports.core.methods import NAMED
 from reports.core.methods.base import Comparison, Interval, Lift, NotComputable, SingleLook
 from reports.core.methods.noninferiority import GuardrailResult, Worsening
 from reports.core.periods import PeriodCounts
+from reports.core.proxy.judging import ProxyAnalysis
 from reports.core.quantiles import REPLICATES, Quantile
 from reports.core.results import Beside, Look, MetricResult, Stopped, VariantComparison, VariantValue
 from reports.core.secondary import bayes_of
 from reports.core.spreadsheet import CSV_COLUMNS, to_csv_rows
 from reports.core.statistics import Mean, Proportion, Ratio, Statistic, Stratified
+from reports.core.wire_proxy import funnel_document, proxy_document
 from reports.core.wire_timing import timing_document
 from tracking.core.totals import ExposureCounts
 
@@ -75,8 +77,16 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         "metrics": [_metric(m, plan.control.key) for m in analysis.metrics],
         "exposures": _exposures(analysis.exposures, [v.key for v in plan.variants]),
         "timing": timing_document(analysis.timing),
+        **_proxy(analysis.proxy),
         **({"periods": [_period(p, plan) for p in analysis.periods]} if analysis.periods else {}),
     }
+
+
+def _proxy(proxy: ProxyAnalysis | None) -> dict[str, Any]:
+    if proxy is None:
+        return {}
+    answers = {"proxy": proxy_document(proxy)} if proxy.results else {}
+    return {"funnel": funnel_document(proxy.reached), **answers}
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from reports.core.health import Severity
 from reports.core.methods.base import Blocker
 from reports.core.methods.noninferiority import GuardrailOutcome
 from reports.core.results import Claim
+from reports.core.wire_proxy import FUNNEL_SCHEMA, PROXY_SCHEMA
 
 Schema = dict[str, Any]
 
@@ -401,9 +402,11 @@ REPORT_SCHEMA: Schema = {
             "metrics": _list(METRIC),
             "exposures": EXPOSURES,
             "timing": TIMING,
+            "funnel": FUNNEL_SCHEMA,
+            "proxy": PROXY_SCHEMA,
             "periods": _list(PERIOD),
             "inputs_hash": TEXT,
         },
-        optional=("periods", "inputs_hash"),
+        optional=("funnel", "proxy", "periods", "inputs_hash"),
     ),
 }

@@ -2,10 +2,12 @@
 
 from reports.sections.base import Section
 from reports.sections.exposures import EXPOSURES
+from reports.sections.funnel import FUNNEL
 from reports.sections.headline import HEADLINE
 from reports.sections.health import HEALTH
 from reports.sections.method import METHOD
 from reports.sections.metrics import METRICS
 from reports.sections.over_time import OVER_TIME
+from reports.sections.proxy import PROXY
 
-SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, OVER_TIME, EXPOSURES, METHOD)
+SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, FUNNEL, PROXY, OVER_TIME, EXPOSURES, METHOD)

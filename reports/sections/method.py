@@ -11,6 +11,7 @@ from reports.sections.base import ReportInput, RunFacts, Section
 from reports.sections.metrics import window
 
 RULES = {
+    "proxy_engine": "Weigh the steps towards the goal: ship early only when no difference, bait and harm are all ruled out and the goal has not dropped much, or when the goal alone is clear.",
     "metric_rule": "Ship when a primary or proxy metric clearly rises and every guardrail is shown to be safe; a micro conversion alone never wins.",
 }
 

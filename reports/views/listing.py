@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -95,10 +95,12 @@ def _list_row(row: ReportRow, now: datetime) -> ListRow:
 def _progress(row: ReportRow, now: datetime) -> tuple[Progress, ...]:
     facts, parts = row.experiment, []
     if facts.started_at is not None and not facts.is_imported:
-        days = numbers.days_between(facts.started_at, facts.ended_at or now, facts.time_zone)
+        days = max(((facts.ended_at or now) - facts.started_at) // timedelta(days=1), 0)
         percent = min(100.0, 100 * days / row.horizon_days) if row.horizon_days else None
         of = f"of {row.horizon_days}" if row.horizon_days else ""
-        parts.append(Progress("Day" if facts.ended_at is None else "Days", numbers.whole(days), of, percent))
+        if row.horizon_days and days > row.horizon_days:
+            of = f"({row.horizon_days} were planned)"
+        parts.append(Progress("Days", numbers.whole(days), of, percent))
     if row.visitors is not None:
         parts.append(Progress("Visitors", numbers.whole(row.visitors)))
     return tuple(parts)

@@ -39,13 +39,19 @@ def plan_steps(plan: AnalysisPlan) -> tuple[MetricDefinition, ...]:
     return funnel_steps(frozen, needs_windows=not plan.is_imported)
 
 
-def first_column(step: MetricDefinition) -> Column:
-    """The hours until a step was first made, for its order among the others."""
-    return Column(f"{step.key}.first", step.event, Aggregate.FIRST_HOURS, step.where, end_hours=step.window_hours)
+def first_name(step: MetricDefinition) -> str:
+    return f"{step.key}.first"
 
 
 def funnel_columns(plan: AnalysisPlan) -> tuple[Column, ...]:
-    return tuple(first_column(step) for step in plan_steps(plan))
+    """Return the hours until each step was first made, as long as the longest window: for its place among the others.
+
+    A step that counts within a day may well be made later by somebody who buys within a week, and lies on the way all the same.
+    """
+    steps = plan_steps(plan)
+    windows = [step.window_hours for step in steps]
+    longest = None if None in windows else max((w for w in windows if w is not None), default=None)
+    return tuple(Column(first_name(s), s.event, Aggregate.FIRST_HOURS, s.where, end_hours=longest) for s in steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +97,11 @@ def reached_steps(plan: AnalysisPlan, totals: VisitorTotals, progress: Progress)
     event on the way; a milestone that more than 2 % of the macro conversions go round is no step at all.
     """
     declared = plan_steps(plan)
-    if not declared or any(first_column(step).name not in totals.columns for step in declared):
+    if not declared or any(first_name(step) not in totals.columns for step in declared):
         return None
     did = [METRIC_KINDS[s.kind].values(s, totals.columns).numerator > 0 for s in declared]
     mature = [_first_look(window, totals, progress) for window in _windows(declared)]
-    places = tuple(
-        _place(step, declared[-1], totals, did[n], did[-1], mature[-1] >= 0) for n, step in enumerate(declared[:-1])
-    )
+    places = tuple(_place(step, declared[-1], totals, did[-1], mature[-1] >= 0) for step in declared[:-1])
     kept = [n for n, place in enumerate(places) if not place.is_demoted] + [len(declared) - 1]
     if len(kept) < 2:
         return Reached((), places, (), {}, {})
@@ -147,11 +151,12 @@ def _place(
     step: MetricDefinition,
     macro: MetricDefinition,
     totals: VisitorTotals,
-    did: NDArray[np.bool_],
     did_macro: NDArray[np.bool_],
     is_mature: NDArray[np.bool_],
 ) -> Place:
     """Test whether a milestone lies on the way, on visitors of all variants who have had their time."""
+    hours, macro_hours = totals.columns[first_name(step)], totals.columns[first_name(macro)]
+    did = ~np.isnan(hours)
     bought = did_macro & is_mature
     buyers, through = int(bought.sum()), int((bought & did).sum())
     visitors = int(is_mature.sum())
@@ -161,7 +166,7 @@ def _place(
         detail = f"{buyers} macro conversions are too few to say whether it lies on the way."
         return Place(step.key, name, None, None, None, reach, False, detail)
     both = bought & did
-    after = totals.columns[first_column(step).name][both] > totals.columns[first_column(macro).name][both]
+    after = hours[both] > macro_hours[both]
     violations = float(after.mean()) if both.any() else 0.0
     gateway = through / buyers
     detail, is_demoted = "It lies on the way.", False
