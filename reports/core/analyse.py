@@ -23,7 +23,7 @@ from reports.core.monitoring import Course, course_of
 from reports.core.periods import PeriodCounts, counts_by_period
 from reports.core.progress import Progress, progress_of
 from reports.core.proxy.judging import ProxyAnalysis, judge_treatments
-from reports.core.proxy.reached import reached_steps
+from reports.core.proxy.reached import funnel_columns, reached_steps
 from reports.core.results import MetricResult
 from reports.core.segment_counts import segment_counts
 from reports.core.statistics import ONE_LOOK_ONLY
@@ -52,7 +52,8 @@ def columns_for(plan: AnalysisPlan) -> tuple[Column, ...]:
     columns = [c for m in plan.metrics for c in METRIC_KINDS[m.metric.kind].columns(m.metric)]
     timing = timing_columns(m.metric for m in plan.metrics if m.role in WATCHED)
     known = [COVARIATE_KINDS[c.kind].column(c) for c in plan.covariates]
-    return tuple({c.name: c for c in (*columns, *timing, *known) if c is not None}.values())
+    steps = funnel_columns(plan) if plan.decision_rule == ProxyRule.key else ()
+    return tuple({c.name: c for c in (*columns, *timing, *known, *steps) if c is not None}.values())
 
 
 def analyse(

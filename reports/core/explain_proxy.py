@@ -56,8 +56,9 @@ def ship_by_proxy(label: str, found: ProxyResult, steps: Sequence[MetricDefiniti
             f"on ({percent(moved.quality)}, could be {percent(moved.quality_interval.low)} to "
             f"{percent(moved.quality_interval.high)})."
         )
+    says = "alone points the same way" if verdict.macro_alone_95.low > 0 else "alone could not tell yet"
     text += (
-        f" '{macro}' alone could not tell yet ({relative(verdict.macro_alone)}, could be {relative(verdict.macro_alone_95.low)} to "
+        f" '{macro}' {says} ({relative(verdict.macro_alone)}, could be {relative(verdict.macro_alone_95.low)} to "
         f"{relative(verdict.macro_alone_95.high)}); with all steps its gain is expected at {relative(verdict.macro)} "
         f"({likely_range(verdict.macro_80)}). Chance that this is no real gain: {one_in(verdict.risk)}."
     )
@@ -80,9 +81,10 @@ def ship_by_macro(label: str, found: ProxyResult, steps: Sequence[MetricDefiniti
 def conflict(label: str, found: ProxyResult, steps: Sequence[MetricDefinition]) -> str:
     lure = max(found.qualities, key=lambda q: q.z_micro - q.z_quality)
     step, macro = _step_name(steps, lure.step), _step_name(steps, len(steps))
+    fell = "fell" if found.verdict.macro_alone_95.high < 0 else "did not rise"
     return (
         f"Do not ship '{label}'. It gets more people to '{step}' ({percent(lure.micro)}) but a smaller share of them goes on "
-        f"({percent(lure.quality)}), so '{macro}' did not rise ({relative(found.verdict.macro_alone)}, could be "
+        f"({percent(lure.quality)}), so '{macro}' {fell} ({relative(found.verdict.macro_alone)}, could be "
         f"{relative(found.verdict.macro_alone_95.low)} to {relative(found.verdict.macro_alone_95.high)}). Typical causes: a "
         f"promise that the next page does not keep, accidental clicks, or a tracking fault: look at the events of '{step}' first."
     )

@@ -6,6 +6,7 @@ from reports.core import explain, explain_proxy
 from reports.core.decision.base import Evidence, Reason, TreatmentVerdict, Verdict, VerdictState
 from reports.core.decision.metric_rule import PRECEDENCE, MetricRule
 from reports.core.proxy.judging import ProxyAnalysis, ProxyResult
+from reports.core.proxy.quality import CLEARLY_NEGATIVE
 from reports.core.proxy.verdict import Note, ProxyState
 from reports.core.results import MetricResult
 
@@ -56,7 +57,11 @@ def _judge(evidence: Evidence, proxy: ProxyAnalysis, found: ProxyResult) -> Trea
     steps, verdict = proxy.reached.steps, found.verdict
     state = STATES[verdict.state]
     harmed, unproven = _guardrails(evidence, found.variant, macro=steps[-1].key)
-    if harmed:
+    lured = any(q.z_micro >= CLEARLY_NEGATIVE for q in found.qualities)
+    if any(m.key == steps[-1].key for m in harmed) and lured:
+        # A step clearly gained while the goal fell: the same conflict, seen by the goal's own bound first.
+        state, summary = VerdictState.CONFLICT, explain_proxy.conflict(label, found, steps)
+    elif harmed:
         state, summary = VerdictState.HARM, explain_proxy.harmed(label, [m.name for m in harmed])
     elif state is VerdictState.SHIP and unproven:
         state = VerdictState.PROMISING_MACRO_UNPROVEN

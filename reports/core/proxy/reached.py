@@ -95,9 +95,11 @@ def reached_steps(plan: AnalysisPlan, totals: VisitorTotals, progress: Progress)
 
     A visitor who made a step counts as having made the ones before, so that the macro conversion is never lost for a missing
     event on the way; a milestone that more than 2 % of the macro conversions go round is no step at all.
+
+    Raises: KeyError when the totals lack a column of `funnel_columns`.
     """
     declared = plan_steps(plan)
-    if not declared or any(first_name(step) not in totals.columns for step in declared):
+    if not declared:
         return None
     did = [METRIC_KINDS[s.kind].values(s, totals.columns).numerator > 0 for s in declared]
     mature = [_first_look(window, totals, progress) for window in _windows(declared)]
