@@ -41,6 +41,18 @@ def moved_most(qualities: Sequence[StepQuality]) -> StepQuality | None:
     return max(qualities, key=lambda q: abs(q.z_micro)) if qualities else None
 
 
+def explanations(verdict: ProxyVerdict) -> dict[VariantClass, float]:
+    """Return the chance of each explanation; a gain at a step that leaves the goal no gain is told as bait."""
+    gain = 1 - verdict.risk
+    lost = verdict.posterior[VariantClass.WIN] - gain
+    bait = (
+        {VariantClass.BAIT: verdict.posterior[VariantClass.BAIT] + lost}
+        if VariantClass.BAIT in verdict.posterior
+        else {}
+    )
+    return {**verdict.posterior, VariantClass.WIN: gain, **bait}
+
+
 def _step_name(steps: Sequence[MetricDefinition], number: int) -> str:
     return steps[number - 1].name or steps[number - 1].key
 
@@ -111,7 +123,7 @@ def unproven(label: str, metrics: Sequence[str]) -> str:
 def no_gain(label: str, found: ProxyResult) -> str:
     text = (
         f"Stop '{label}' and use the traffic for another idea: a worthwhile gain is now less likely than for a fresh one "
-        f"({chance(found.verdict.posterior[VariantClass.WIN])})."
+        f"({chance(1 - found.verdict.risk)})."
     )
     if Note.LEANING_HARMFUL in found.verdict.notes:
         text += f" It leans towards a loss ({relative(found.verdict.macro)} expected)."
@@ -119,19 +131,21 @@ def no_gain(label: str, found: ProxyResult) -> str:
 
 
 def inconclusive(label: str, found: ProxyResult, progress: Progress) -> str:
-    leading = max(found.verdict.posterior, key=lambda c: found.verdict.posterior[c])
+    chances = explanations(found.verdict)
+    leading = max(chances, key=lambda c: chances[c])
     half = (found.verdict.macro_alone_95.high - found.verdict.macro_alone_95.low) / 2
     return (
         f"The time is over and the answer on '{label}' is still open: keep the control. Likeliest is {CLASS_NAMES[leading]} "
-        f"({chance(found.verdict.posterior[leading])}). With this traffic the goal alone can show changes of about "
+        f"({chance(chances[leading])}). With this traffic the goal alone can show changes of about "
         f"{plain_percent(math.expm1(half * 1.43))} or more; this one, if real, is probably smaller."
     )
 
 
 def keep_running(label: str, found: ProxyResult, progress: Progress) -> str:
     verdict = found.verdict
-    leading = max(verdict.posterior, key=lambda c: verdict.posterior[c])
-    text = f"Not decided on '{label}'. Likeliest so far: {CLASS_NAMES[leading]} ({chance(verdict.posterior[leading])})."
+    chances = explanations(verdict)
+    leading = max(chances, key=lambda c: chances[c])
+    text = f"Not decided on '{label}'. Likeliest so far: {CLASS_NAMES[leading]} ({chance(chances[leading])})."
     if progress.horizon_at is not None and progress.horizon_days is not None:
         text += f" Day {progress.days} of {progress.horizon_days}; the planned end is {day(progress.horizon_at)}."
     return text
@@ -161,6 +175,14 @@ LEG_NAMES = {
 }
 
 
+def odds(log_evidence: float) -> str:
+    """Write evidence as a number of times, without false precision."""
+    times = math.exp(min(log_evidence, 700.0))
+    if times > 1e6:
+        return "more than 1,000,000"
+    return f"{times:,.0f}" if times >= 10 else f"{times:.2g}" if times >= 0.001 else "less than 0.001"
+
+
 def leg(one: Leg) -> str:
     """Write one condition of shipping by the proxy: what it takes and where it stands."""
     if one.name == "win":
@@ -168,5 +190,5 @@ def leg(one: Leg) -> str:
     elif one.name == "margin":
         reached, needed = f"z {one.reached:.2f}", f"z {one.needed:.2f}"
     else:
-        reached, needed = f"{math.exp(min(one.reached, 700)):,.2g} to 1", f"{math.exp(one.needed):,.0f} to 1"
+        reached, needed = f"{odds(one.reached)} to 1", f"{odds(one.needed)} to 1"
     return f"{LEG_NAMES[one.name].capitalize()}: {reached}, it takes {needed} ({'met' if one.holds else 'not met'})."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.core.explain_proxy import CLASS_NAMES, LEG_NAMES
+from reports.core.explain_proxy import CLASS_NAMES, LEG_NAMES, odds
 from reports.core.proxy.classes import VariantClass
 from reports.sections import numbers
 from reports.sections.base import ReportInput, Section, variant_names
@@ -76,7 +75,7 @@ def _block(found: Mapping[str, Any], names: Mapping[str, str], steps: Mapping[st
             ("Now",),
             tuple(
                 Row(CLASS_NAMES[VariantClass(c)].capitalize(), (_chance(chance),))
-                for c, chance in found["posterior"].items()
+                for c, chance in _explanations(found).items()
             ),
             "How likely each explanation is.",
         ),
@@ -91,6 +90,15 @@ def _block(found: Mapping[str, Any], names: Mapping[str, str], steps: Mapping[st
     )
 
 
+def _explanations(found: Mapping[str, Any]) -> dict[str, float]:
+    """Return the chance of each explanation; a gain at a step that leaves the goal no gain is told as bait."""
+    chances = dict(found["posterior"])
+    lost = chances["win"] - (1 - found["risk"])
+    chances["win"] -= lost
+    chances["bait"] = chances.get("bait", 0.0) + lost
+    return chances
+
+
 def _leg(leg: Mapping[str, Any]) -> Row:
     name = LEG_NAMES[leg["name"]].capitalize()
     if leg["name"] == "win":
@@ -98,7 +106,7 @@ def _leg(leg: Mapping[str, Any]) -> Row:
     elif leg["name"] == "margin":
         cells = (f"z {leg['reached']:.2f}".replace("-", numbers.MINUS), f"z {leg['needed']:.2f}")
     else:
-        cells = (f"{math.exp(min(leg['reached'], 700)):,.2g} : 1", f"{math.exp(leg['needed']):,.0f} : 1")
+        cells = (f"{odds(leg['reached'])} : 1", f"{odds(leg['needed'])} : 1")
     return Row(name, (*cells, "met" if leg["holds"] else "not met"))
 
 
@@ -143,12 +151,12 @@ def _tipping(found: Mapping[str, Any]) -> str:
 
 
 def _prior(prior: Mapping[str, Any], steps: Mapping[str, str]) -> str:
-    shares = ", ".join(f"{CLASS_NAMES[VariantClass(c)]} {numbers.share(share)}" for c, share in prior["shares"].items())
+    shares = ", ".join(f"{CLASS_NAMES[VariantClass(c)]} {_chance(share)}" for c, share in prior["shares"].items())
     target = prior["target_step"]
     aimed = f" The change aims at “{steps[target]}”." if target in steps else ""
     return (
         f"Believed beforehand, of ideas like this one: {shares}. Of a gain at a step, about "
-        f"{numbers.share(prior['pass_through'])} reaches the goal.{aimed} The bounds on evidence hold whatever these shares are."
+        f"{_chance(prior['pass_through'])} reaches the goal.{aimed} The bounds on evidence hold whatever these shares are."
     )
 
 
@@ -164,7 +172,9 @@ def _chance(value: float) -> str:
     """Write a probability, never as 0 or 100 %."""
     if value < 0.001:
         return f"below 0.1{numbers.NARROW}%"
-    return f"above 99.9{numbers.NARROW}%" if value > 0.999 else numbers.share(value)
+    if value > 0.999:
+        return f"above 99.9{numbers.NARROW}%"
+    return f"{100 * value:.0f}{numbers.NARROW}%" if 0.01 <= value <= 0.99 else f"{100 * value:.1f}{numbers.NARROW}%"
 
 
 PROXY = Section(

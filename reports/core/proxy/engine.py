@@ -30,13 +30,15 @@ class Weighed:
     """What the data say of each comparison.
 
     `log_marginal` is the log density of the estimates under each class, up to one constant common to all; `posterior` the
-    chance of each class; `macro_mean` and `macro_sd` those of the macro log-lift.
-    Shapes: `log_marginal` and `posterior` (comparisons, classes); `macro_mean` and `macro_sd` (comparisons,).
+    chance of each class; `gain` the chance of a WIN whose macro lift is above 0, which data far outside all classes can keep
+    well below that of WIN; `macro_mean` and `macro_sd` those of the macro log-lift.
+    Shapes: `log_marginal` and `posterior` (comparisons, classes); the others (comparisons,).
     """
 
     classes: tuple[VariantClass, ...]
     log_marginal: FloatArray
     posterior: FloatArray
+    gain: FloatArray
     macro_mean: FloatArray
     macro_sd: FloatArray
 
@@ -93,6 +95,7 @@ def weigh(effects: StepEffects, prior: Prior) -> Weighed:
     """Weigh the classes by the estimated step effects of each comparison."""
     components = components_of(prior, effects.steps)
     log_share = np.log(shares_of(prior, components))
+    is_win = components.owner == components.classes.index(VariantClass.WIN)
     parts = []
     for first in range(0, len(effects.effect), _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
@@ -107,13 +110,14 @@ def weigh(effects: StepEffects, prior: Prior) -> Weighed:
             (
                 log_marginal,
                 np.minimum(np.exp(log_marginal + log_share - log_total[:, None]), 1.0),
+                np.einsum("rj,rj->r", chance[:, is_win], special.ndtr((mean / np.sqrt(variance))[:, is_win])),
                 macro_mean,
                 np.sqrt(np.maximum(second - macro_mean**2, 0.0)),
             )
         )
     if not parts:
         empty = np.empty((0, len(components.classes)))
-        return Weighed(components.classes, empty, empty, np.empty(0), np.empty(0))
+        return Weighed(components.classes, empty, empty, *(np.empty(0) for _ in range(3)))
     joined = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
     return Weighed(components.classes, *joined)
 
@@ -193,7 +197,11 @@ def bait_share_that_tips(weighed: Weighed, shares: Mapping[VariantClass, float],
         tried = np.array([bait if c is VariantClass.BAIT else shares[c] * (1 - bait) / others for c in weighed.classes])
         logs = weighed.log_marginal[row] + np.log(np.maximum(tried, 1e-300))
         win = logs[weighed.classes.index(VariantClass.WIN)]
-        return float(1 - np.exp(win - special.logsumexp(logs))) - risk
+        return float(1 - above * np.exp(win - special.logsumexp(logs))) - risk
+
+    # How much of WIN lies above 0 does not depend on how common anything is.
+    win_now = float(weighed.probability(VariantClass.WIN)[row])
+    above = float(weighed.gain[row]) / win_now if win_now > 0 else 0.0
 
     if VariantClass.BAIT not in weighed.classes or excess(1 - 1e-9) < 0:
         return 1.0

@@ -20,7 +20,7 @@ from reports.core.sequential.bounds import efficacy_bounds
 
 @dataclass(frozen=True, slots=True)
 class ProxyLook:
-    """What one look said: the chance of each class, and the expected macro effect. Units: `macro` a relative lift."""
+    """What one look said: the chance of a real gain, of bait and of harm, and the expected macro effect. Units: `macro` a relative lift."""
 
     day: int
     win: float
@@ -99,7 +99,8 @@ def _judge(plan: AnalysisPlan, progress: Progress, reached: Reached, prior: Prio
         treatments=treatments,
         is_at_cap=progress.is_over,
     )
-    win, bait, harm = (weighed.probability(k) for k in (VariantClass.WIN, VariantClass.BAIT, VariantClass.HARM))
+    win = weighed.gain
+    bait, harm = (weighed.probability(k) for k in (VariantClass.BAIT, VariantClass.HARM))
     looks = tuple(
         ProxyLook(day, float(win[n]), float(bait[n]), float(harm[n]), float(np.expm1(weighed.macro_mean[n])))
         for n, day in enumerate(reached.days)

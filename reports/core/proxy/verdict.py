@@ -127,7 +127,7 @@ def conditions(
     times larger.
     """
     z = effects.z_macro
-    win = weighed.probability(VariantClass.WIN)
+    win = weighed.gain
     ships = (1 - win <= preset.risk) & (effects.z_above(1 - margin) >= -special.ndtri(MARGIN_ALPHA))
     for against, needed in preset.against().items():
         ships &= weighed.log_evidence(against) >= np.log(needed * treatments)
@@ -262,7 +262,8 @@ def _told(
     evidence: dict[VariantClass, float] = {
         c: float(weighed.log_evidence(c)[0]) for c in weighed.classes if c is not VariantClass.WIN
     }
-    risk = 1 - chance[VariantClass.WIN]
+    gain = float(weighed.gain[0])
+    risk = 1 - gain
     z_margin = float(effects.z_above(1 - margin)[0])
     alone, alone_sd = float(effects.macro[0]), float(np.sqrt(effects.macro_variance[0]))
     half = float(-special.ndtri(0.025)) * alone_sd
@@ -274,7 +275,7 @@ def _told(
         log_evidence=evidence,
         log_marginal={c: float(weighed.log_marginal[0, n]) for n, c in enumerate(weighed.classes)},
         legs=(
-            Leg("win", chance[VariantClass.WIN], 1 - preset.risk),
+            Leg("win", gain, 1 - preset.risk),
             *(
                 Leg(c.value, evidence[c], float(np.log(needed * treatments)))
                 for c, needed in preset.against().items()

@@ -267,6 +267,16 @@ def test_evaluate__a_handful_of_purchases__keeps_running_however_strong_the_micr
     assert evaluate(more, few, Prior(), PRESETS["fast"]).state is ProxyState.KEEP_RUNNING
 
 
+def test_gain__goal_that_fell_beyond_all_classes__is_never_told_as_a_real_gain() -> None:
+    control = FunnelCounts.nested(20_000, (9_000, 3_100, 2_000, 1_130))
+    lured = FunnelCounts.nested(20_000, (9_050, 3_900, 2_450, 858))
+
+    found = evaluate(lured, control, Prior(), BALANCED)
+
+    assert found.macro < 0 and found.chance_of_loss > 0.99
+    assert found.risk > 0.99 and found.state is ProxyState.CONFLICT
+
+
 def test_retest__pools_both_runs_by_their_precision() -> None:
     first = step_effects(BETTER, CONTROL)
 
@@ -293,7 +303,7 @@ def test_tipping_share__put_into_the_prior__gives_exactly_the_risk() -> None:
     others = 1 - FIVE_SHARES[VariantClass.BAIT]
     shares = {c: share if c is VariantClass.BAIT else s * (1 - share) / others for c, s in FIVE_SHARES.items()}
 
-    risk = 1 - weigh(effects, Prior(shares=shares)).probability(VariantClass.WIN)[0]
+    risk = 1 - weigh(effects, Prior(shares=shares)).gain[0]
 
     assert risk == pytest.approx(0.30, abs=1e-6)
 
