@@ -62,6 +62,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
                     {"title": "Reports", "icon": "query_stats", "link": "/reports/"},
+                    {"title": "Planner", "icon": "calculate", "link": "/reports/planner/"},
                 ],
             },
             {

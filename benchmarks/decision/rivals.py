@@ -6,8 +6,9 @@ no team could do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LEVELS = tuple(float(a) for a in np.geomspace(0.0035, 0.05, 14))
-FUTILITY = (0.0, 0.01, 0.02, 0.05, 0.08, 0.12, 0.16, 0.20, 0.25, 0.30, 0.40, 0.50, 0.60, 0.70)
 LENGTHS = (0.5, 0.75, 1.0, 1.5, 2.0, 2.75, 3.5)
+
+
+DESIGN_POWER = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +63,65 @@ def decide_by(ship: NDArray[np.bool_], stop: NDArray[np.bool_]) -> Outcome:
     return Outcome(shipped, np.minimum(np.minimum(ships, stops), last))
 
 
-def group_sequential(z: FloatArray, *, alpha: float, futility: float, looks: int) -> Outcome:
+class Futility(StrEnum):
+    """How the power that is left is reckoned: with the effect seen so far, or with the one that the design was made for."""
+
+    TREND = "trend"
+    DESIGN = "design"
+
+
+def group_sequential(
+    z: FloatArray, *, alpha: float, futility: float, looks: int, reckoned: Futility = Futility.DESIGN
+) -> Outcome:
     """Decide by one-sided O'Brien-Fleming-type bounds at every look; give up when conditional power falls below `futility`.
 
-    Conditional power is reckoned with the effect seen so far. Source: Lan & DeMets (1983); Lan & Wittes (1988), Biometrics 44.
+    Source: Lan & DeMets (1983); Lan & Wittes (1988), Biometrics 44:579-585.
     """
     z = z[:, :looks]
     shares = np.arange(1, looks + 1) / looks
     bounds = np.asarray(efficacy_bounds(tuple(shares), alpha=alpha, is_one_sided=True))
     with np.errstate(divide="ignore", invalid="ignore"):
-        power = special.ndtr((z / np.sqrt(shares) - bounds[-1]) / np.sqrt(1 - shares))
+        if reckoned is Futility.TREND:
+            expected = z / np.sqrt(shares)
+        else:
+            drift = bounds[-1] + float(special.ndtri(DESIGN_POWER))
+            expected = z * np.sqrt(shares) + drift * (1 - shares)
+        power = special.ndtr((expected - bounds[-1]) / np.sqrt(1 - shares))
     gives_up = power < futility
     gives_up[:, -1] = True
     return decide_by(z >= bounds, gives_up)
 
 
-def designs(z: FloatArray, *, looks: int) -> Iterator[tuple[tuple[float, float, int], Outcome]]:
+FUTILITY: Mapping[Futility, tuple[float, ...]] = {
+    Futility.TREND: (0.0, 0.005, 0.01, 0.02, 0.05, 0.10, 0.20, 0.30, 0.45),
+    Futility.DESIGN: (0.05, 0.10, 0.20, 0.30, 0.40, 0.50, 0.55, 0.60, 0.65, 0.70, 0.74, 0.77),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A group-sequential design of the grid. Units: `looks` in weeks."""
+
+    alpha: float
+    futility: float
+    reckoned: Futility
+    looks: int
+
+
+def designs(z: FloatArray, *, looks: int) -> Iterator[tuple[Design, Outcome]]:
     """Yield every design of the grid with what it did; `looks` is the length of the rule to be matched."""
     for length in LENGTHS:
         count = round(length * looks)
         if not 1 <= count <= z.shape[1]:
             continue
         for alpha in LEVELS:
-            for futility in FUTILITY:
-                yield (
-                    (alpha, futility, count),
-                    group_sequential(z, alpha=alpha, futility=futility, looks=count),
-                )
+            for reckoned, grid in FUTILITY.items():
+                for futility in grid:
+                    design = Design(alpha, futility, reckoned, count)
+                    yield (
+                        design,
+                        group_sequential(z, alpha=alpha, futility=futility, looks=count, reckoned=reckoned),
+                    )
 
 
 def fixed_horizon(z: FloatArray, *, alpha: float, looks: int) -> Outcome:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.decision.rivals import Outcome, designs
+from benchmarks.decision.rivals import Design, Outcome, designs
 from benchmarks.decision.worlds import Portfolio, Truth
 
 FloatArray = NDArray[np.float64]
@@ -54,33 +54,34 @@ def _share(holds: NDArray[np.bool_]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
-    """The cheapest macro-only design that is as strong and as safe as a rule, found with hindsight.
+class Rival:
+    """A design of the grid with what it did. Units: `visitors` mean, both variants together."""
 
-    `saving` is 1 - the rule's visitors / the design's; NaN when no design of the grid is as good as the rule.
-    """
-
-    design: tuple[float, float, int] | None
+    design: Design
     visitors: float
-    saving: float
+    power: float
+    false_ships: float
 
 
-def risk_matched(
-    found: Portfolio, rule: Score, macro_z: FloatArray, *, looks: int, per_look: float, false_ships: float | None = None
-) -> Matched:
-    """Search the grid for the fewest visitors with at least the rule's power and at most its false ships.
+def rivals_of(found: Portfolio, macro_z: FloatArray, *, looks: int, per_look: float) -> list[Rival]:
+    """Return every design of the grid, played on the portfolio."""
+    is_win = found.is_win
+    return [
+        Rival(
+            design,
+            float(outcome.looks.mean()) * per_look,
+            _share(outcome.shipped[is_win]),
+            _share(outcome.shipped[~is_win]),
+        )
+        for design, outcome in designs(macro_z, looks=looks)
+    ]
 
-    `false_ships` allows the rivals more of them than the rule had.
+
+def risk_matched(rule: Score, rivals: list[Rival], *, false_ships: float | None = None) -> Rival | None:
+    """Return the design with the fewest visitors that has at least the rule's power and at most its false ships.
+
+    None when no design of the grid is as good as the rule. `false_ships` allows the rivals more of them than the rule had.
     """
     allowed = rule.false_ships if false_ships is None else false_ships
-    best: tuple[float, float, int] | None = None
-    fewest = math.inf
-    is_win = found.is_win
-    for design, outcome in designs(macro_z, looks=looks):
-        visitors = float(outcome.looks.mean()) * per_look
-        if visitors >= fewest:
-            continue
-        if _share(outcome.shipped[is_win]) >= rule.power and _share(outcome.shipped[~is_win]) <= allowed:
-            best, fewest = design, visitors
-    saving = 1 - rule.visitors / fewest if best is not None else math.nan
-    return Matched(best, fewest if best is not None else math.nan, saving)
+    equal = [r for r in rivals if r.power >= rule.power and r.false_ships <= allowed]
+    return min(equal, key=lambda r: r.visitors, default=None)

@@ -29,6 +29,7 @@ CHANGE_TYPES = {
 }
 VARIANT_FIELDS = ("key", "name", "position", "is_control", "weight", "payload", "forced_visitors")
 METRIC_FIELDS = ("metric", "role", "margin", "is_adjusted", "reason")
+USUAL, USUAL_MARGIN = "Usual for what it is", 0.1
 VARIANTS_PREFIX, METRICS_PREFIX = "variants", "experiment_metrics"
 
 
@@ -179,15 +180,19 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
 class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
     """A metric in its role; its margin in per cent."""
 
+    role = forms.ChoiceField(
+        required=False,
+        choices=[("", USUAL), *((role.value, role.value.capitalize()) for role in Role)],
+        widget=UnfoldAdminSelectWidget(),
+        help_text="Usual: a micro conversion is a proxy, the macro conversion a guardrail with 10 % margin. Primary: what the "
+        "experiment is about. Proxy: a micro conversion that may decide early. Guardrail: must not get worse than its margin. "
+        "Exploratory: shown, never decides.",
+    )
     margin = PercentField(per_percent=0.01, required=False, label="Margin (%)")
 
     class Meta:
         model = ExperimentMetric
         fields = METRIC_FIELDS
-        help_texts = {
-            "role": "Primary: what the experiment is about. Proxy: a micro conversion that may decide early; beside a primary metric only once that is decided. Guardrail: must "
-            "not get worse than its margin. Exploratory: shown, never decides."
-        }
         widgets = {"reason": UnfoldAdminTextareaWidget(attrs={"rows": 1})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -196,7 +201,12 @@ class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        role, margin = cleaned.get("role"), cleaned.get("margin")
+        role, margin, metric = cleaned.get("role"), cleaned.get("margin"), cleaned.get("metric")
+        if not role and metric is not None and "role" not in self.errors:
+            role = Role.GUARDRAIL.value if metric.conversion == Conversion.MACRO else Role.PROXY.value
+            cleaned["role"] = role
+            if role == Role.GUARDRAIL and margin is None:
+                margin = cleaned["margin"] = USUAL_MARGIN
         if role == Role.GUARDRAIL and not margin:
             self.add_error("margin", "A guardrail needs the loss that you could live with; 10 % is usual.")
         elif role == Role.GUARDRAIL and margin is not None and margin >= 1:

@@ -32,10 +32,22 @@ def points(value: float) -> str:
     return f"{signed(percent, decimals)}{NO_BREAK}pp"
 
 
+SMALLEST = 0.000001  # amounts have six decimals at most
+
+
+def probability(value: float) -> str:
+    """Write a probability, never as 0 or 1."""
+    if value < 0.0001:
+        return "below 0.0001"
+    return "above 0.9999" if value > 0.9999 else f"{value:.4f}"
+
+
 def amount(value: float) -> str:
     """Write a plain number with four significant digits and thousands apart."""
     if value == 0:
         return "0"
+    if abs(value) < SMALLEST:
+        return f"{MINUS if value < 0 else ''}less than {SMALLEST:.6f}"
     decimals = max(0, 3 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(decimals, 6)}f}".replace("-", MINUS)
 

@@ -161,6 +161,9 @@ def _comparison_rows(comparison: Mapping[str, Any]) -> tuple[Row, ...]:
     rows.extend(_beside_rows(comparison.get("unadjusted"), "without covariates"))
     rows.extend(_beside_rows(comparison.get("adjusted"), "with covariates"))
     extra = {k: v for k, v in comparison.items() if k not in TOLD}
+    bayes = extra.get("bayes")
+    if isinstance(bayes, Mapping):
+        extra["bayes"] = {**bayes, "p_better": numbers.probability(bayes["p_better"])}
     rows.extend(_called(evidence_rows(extra)))
     return tuple(rows)
 

@@ -1,0 +1,149 @@
+"""How soon, and how rightly, an experiment is decided: the product's proxy rule against rules that look at purchases alone.
+
+    python -m benchmarks.time_to_decision [--quick | --full] [--seed 1] [--write]
+
+Plays portfolios of experiments with known truth (`benchmarks/decision/worlds.py`) week by week and lets every rule decide them. The
+rivals are group-sequential designs searched over a fine grid of level, futility and length with hindsight; each figure called a
+saving compares with the cheapest of those that has at least the rule's power and at most its false ships. `--write` puts the tables
+into docs/benchmark.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.decision.rivals import FUTILITY, LENGTHS, LEVELS, fixed_horizon, group_sequential, macro_z, naive_micro
+from benchmarks.decision.rule import proxy_rule
+from benchmarks.decision.scoring import Score, risk_matched, rivals_of, score
+from benchmarks.decision.worlds import DEFAULT, STRESS, Mix, Portfolio, play, portfolio, sparse_portfolio
+from reports.core.proxy.classes import FOUR_SHARES, Prior
+from reports.core.proxy.verdict import PRESETS
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmark.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+
+# Visitors a week, the planned weeks, and how many experiments the full run plays.
+SITES = ((1_000, 26), (5_000, 12), (20_000, 12))
+QUICK, FULL = 2_000, 8_000
+
+HEAD = (
+    "| rule | power | false ships | false share of ships | bait shipped | visitors, mean | median to right | saving |",
+    "|---|---|---|---|---|---|---|---|",
+)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    size = arguments.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help=f"{QUICK:,} experiments a table (the default)")
+    size.add_argument("--full", action="store_true", help=f"{FULL:,} experiments a table")
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--write", action="store_true", help="put the tables into docs/benchmark.md")
+    options = arguments.parse_args()
+    experiments = FULL if options.full else QUICK
+    begun = time.process_time()
+    lines: list[str] = []
+    for line in tables(experiments, options.seed):
+        print(line, flush=True)
+        lines.append(line)
+    print(f"{time.process_time() - begun:.0f} s of CPU")
+    if options.write:
+        text = PAGE.read_text(encoding="utf-8")
+        before, after = text.split(BEGIN)[0], text.split(END)[1]
+        PAGE.write_text(f"{before}{BEGIN}\n{chr(10).join(lines)}\n{END}{after}", encoding="utf-8")
+
+
+def tables(experiments: int, seed: int) -> Iterator[str]:
+    rules = sum(len(grid) for grid in FUTILITY.values())
+    grid = f"{len(LEVELS)} levels x {rules} futility rules x {len(LENGTHS)} lengths"
+    yield f"{experiments:,} experiments a table, seed {seed}; rivals: {grid}."
+    for per_week, weeks in SITES:
+        yield from ("", f"### {per_week:,} visitors a week, {weeks} weeks", "", *HEAD)
+        yield from site(per_week, weeks, experiments, seed)
+    yield from ("", "### Truths that the classes were not made for", "")
+    yield from stress(experiments, seed)
+
+
+def site(per_week: int, weeks: int, experiments: int, seed: int) -> Iterator[str]:
+    rng = np.random.default_rng(seed)
+    found = portfolio(DEFAULT, experiments, rng)
+    longest = round(weeks * max(LENGTHS))
+    played = play(found, per_week=per_week, weeks=longest, looks_per_week=1, rng=rng)
+    z = macro_z(played)
+    rivals = rivals_of(found, z, looks=weeks, per_look=per_week)
+
+    def row(name: str, one: Score, *, is_ours: bool = False) -> str:
+        matched = risk_matched(one, rivals) if is_ours else None
+        saving = "" if matched is None else _percent(1 - one.visitors / matched.visitors)
+        return _row(name, one, saving if matched is not None or not is_ours else "no design is as good")
+
+    yield row(
+        "purchases, fixed horizon, 5 %", score(found, fixed_horizon(z, alpha=0.05, looks=weeks), per_look=per_week)
+    )
+    sequential = group_sequential(z, alpha=0.05, futility=0.05, looks=weeks)
+    yield row("purchases, group-sequential with futility, 5 %", score(found, sequential, per_look=per_week))
+    yield row(
+        "cart looks significant, weekly peeking",
+        score(found, naive_micro(played, looks=weeks, steps=[1]), per_look=per_week),
+    )
+    for preset in PRESETS.values():
+        outcome = proxy_rule(found, played, preset, Prior(), looks=weeks)
+        yield row(f"**proxy, {preset.key}**", score(found, outcome, per_look=per_week), is_ours=True)
+    balanced = PRESETS["balanced"]
+    four = proxy_rule(found, played, balanced, Prior(shares=FOUR_SHARES), looks=weeks)
+    yield row("proxy, balanced, four classes", score(found, four, per_look=per_week), is_ours=True)
+    for preset in (balanced, PRESETS["fast"]):
+        outcome = proxy_rule(found, played, preset, Prior(), looks=weeks, declared=0.85, rng=rng)
+        name = f"proxy, {preset.key}, target step declared (85 % right)"
+        yield row(name, score(found, outcome, per_look=per_week), is_ours=True)
+    twice = play(found, per_week=per_week, weeks=weeks, looks_per_week=2, rng=rng)
+    for preset in (balanced, PRESETS["fast"]):
+        outcome = proxy_rule(found, twice, preset, Prior(), looks=2 * weeks, declared=0.85, rng=rng, first_look=2)
+        name = f"proxy, {preset.key}, declared, two looks a week"
+        yield row(name, score(found, outcome, per_look=per_week / 2), is_ours=True)
+
+
+def stress(experiments: int, seed: int) -> Iterator[str]:
+    yield "| world | visitors a week | power | false ships | bait shipped | purchases alone: power | visitors against purchases alone |"
+    yield "|---|---|---|---|---|---|---|"
+    rng = np.random.default_rng(seed + 1)
+    worlds: list[tuple[str, Mix | float]] = [*STRESS.items()]
+    worlds += [(f"no kinds of ideas, up to {share:.0%} undone", share) for share in (0.0, 0.6, 1.2)]
+    for name, mix in worlds:
+        for per_week, weeks in SITES:
+            found = (
+                portfolio(mix, experiments, rng) if isinstance(mix, Mix) else sparse_portfolio(mix, experiments, rng)
+            )
+            yield _stressed(name, found, per_week, weeks, rng)
+
+
+def _stressed(name: str, found: Portfolio, per_week: int, weeks: int, rng: np.random.Generator) -> str:
+    played = play(found, per_week=per_week, weeks=weeks, looks_per_week=1, rng=rng)
+    ours = score(found, proxy_rule(found, played, PRESETS["balanced"], Prior(), looks=weeks), per_look=per_week)
+    alone = score(found, group_sequential(macro_z(played), alpha=0.05, futility=0.05, looks=weeks), per_look=per_week)
+    cells = [name, f"{per_week:,}", *map(_percent, (ours.power, ours.false_ships, ours.bait_shipped, alone.power))]
+    return _cells([*cells, _percent(ours.visitors / alone.visitors - 1)])
+
+
+def _row(name: str, one: Score, saving: str) -> str:
+    shares = (one.power, one.false_ships, one.false_share, one.bait_shipped)
+    right = "never" if math.isinf(one.median_to_right) else f"{one.median_to_right:,.0f}"
+    return _cells([name, *map(_percent, shares), f"{one.visitors:,.0f}", right, saving])
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+if __name__ == "__main__":
+    main()
