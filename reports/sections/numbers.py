@@ -47,7 +47,7 @@ def amount(value: float) -> str:
     if value == 0:
         return "0"
     if abs(value) < SMALLEST:
-        return f"{MINUS if value < 0 else ''}less than {SMALLEST:.6f}"
+        return f"below {SMALLEST:.6f}" if value > 0 else f"above {MINUS}{SMALLEST:.6f}"
     decimals = max(0, 3 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(decimals, 6)}f}".replace("-", MINUS)
 
