@@ -85,8 +85,8 @@ def analyse(
     periods = counts_by_period(plan, everybody)
     timing = timing_of(plan, everybody, progress)
     segments = segment_counts(plan, everybody)
-    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing, segments))
     reached = reached_steps(plan, everybody, progress) if plan.decision_rule == ProxyRule.key else None
+    findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing, segments, reached))
     proxy = judge_treatments(plan, progress, reached) if reached is not None else None
     verdict = decide(Evidence(plan, progress, findings, metrics, proxy))
     return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing, proxy)

@@ -7,6 +7,7 @@ from reports.core.health.base import Finding, HealthCheck, HealthContext, Severi
 from reports.core.health.exposures import conflicting_exposures, no_exposures, several_variants
 from reports.core.health.flow import immature_visitors, silent_metrics, stale_events
 from reports.core.health.macro_alarm import macro_alarm
+from reports.core.health.milestones import lost_milestones
 from reports.core.health.sample_ratio import sample_ratio
 from reports.core.health.split import unequal_split
 from reports.core.health.split_by_segment import split_by_segment
@@ -17,6 +18,7 @@ HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     split_by_segment,
     changed_weights,
     drifting_split,
+    lost_milestones,
     no_exposures,
     several_variants,
     conflicting_exposures,

@@ -10,6 +10,7 @@ from typing import Any
 from experiments.core.plan import AnalysisPlan
 from reports.core.periods import PeriodCounts
 from reports.core.progress import Progress
+from reports.core.proxy.reached import Reached
 from reports.core.results import MetricResult
 from reports.core.segment_counts import SegmentCounts
 from reports.core.timing import NOTHING, Timing
@@ -38,7 +39,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class HealthContext:
-    """Everything a check may look at; `periods` are there only when the weights changed on the way."""
+    """Everything a check may look at; `periods` are there only when the weights changed on the way, `reached` where the plan decides
+    by a funnel.
+    """
 
     plan: AnalysisPlan
     progress: Progress
@@ -47,6 +50,7 @@ class HealthContext:
     periods: tuple[PeriodCounts, ...] = ()
     timing: Timing = NOTHING
     segments: tuple[SegmentCounts, ...] = ()
+    reached: Reached | None = None
 
     @property
     def visitors(self) -> tuple[int, ...]:

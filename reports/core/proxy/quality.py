@@ -10,10 +10,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-from scipy import special
-
 from reports.core.methods.base import Interval, critical_value
+from reports.core.methods.exact import fisher_exact_p
 from reports.core.proxy.funnel import FunnelCounts, step_effects
 
 FEW = 10
@@ -84,23 +82,8 @@ def _quality(
         quality=math.expm1(quality),
         quality_interval=_relative(quality, quality_variance),
         z_quality=z_quality,
-        exact_p=_fisher(table) if is_thin else None,
+        exact_p=fisher_exact_p(*table[0], *table[1]) if is_thin else None,
     )
-
-
-def _fisher(table: list[list[int]]) -> float:
-    """Return Fisher's exact two-sided p-value. Checked against: scipy.stats.fisher_exact."""
-    (a, b), (c, d) = table
-    row, column, total = a + b, a + c, a + b + c + d
-    first = np.arange(max(0, row + column - total), min(row, column) + 1)
-    logs = _log_choose(column, first) + _log_choose(total - column, row - first) - _log_choose(total, np.array(row))
-    chances = np.exp(logs)
-    return float(min(1.0, chances[chances <= chances[a - first[0]] * (1 + 1e-7)].sum()))
-
-
-def _log_choose(n: int, k: np.ndarray) -> np.ndarray:
-    chosen: np.ndarray = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
-    return chosen
 
 
 def _relative(effect: float, variance: float) -> Interval:

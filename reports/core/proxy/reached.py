@@ -7,7 +7,7 @@ that makes more of them buy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,7 @@ class Place:
 
     `gateway` is the share of those who reached the macro and had made the step; `out_of_order` the share, of those with both,
     who made it after the macro; `reach` the share of visitors who made it. `is_demoted` says that it is no step for the engine.
+    `passed` counts, per variant, who reached the macro and had made the step, and who reached the macro.
     """
 
     key: str
@@ -70,6 +71,7 @@ class Place:
     reach: float
     is_demoted: bool
     detail: str
+    passed: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,13 @@ def _place(
     visitors = int(is_mature.sum())
     reach = float((did & is_mature).sum()) / visitors if visitors else 0.0
     name = step.name or step.key
+    passed = {
+        variant: (int((bought & did & (totals.variant == n)).sum()), int((bought & (totals.variant == n)).sum()))
+        for n, variant in enumerate(totals.variants)
+    }
     if buyers < LEAST_MACRO:
         detail = f"{buyers} macro conversions are too few to say whether it lies on the way."
-        return Place(step.key, name, None, None, None, reach, False, detail)
+        return Place(step.key, name, None, None, None, reach, False, detail, passed)
     both = bought & did
     after = hours[both] > macro_hours[both]
     violations = float(after.mean()) if both.any() else 0.0
@@ -186,4 +192,4 @@ def _place(
             "It lies on the way, and is nearly as common as the visit or as rare as the macro: it will not tell sooner."
         )
     interval = wilson_interval(through, buyers, critical=critical_value(0.05))
-    return Place(step.key, name, gateway, interval, violations, reach, is_demoted, detail)
+    return Place(step.key, name, gateway, interval, violations, reach, is_demoted, detail, passed)

@@ -165,6 +165,25 @@ def test_verdict__micro_win_alone__never_ships_whatever_its_size() -> None:
     assert analysed(funnel_plan(), world, day=20).verdict.state not in {VerdictState.SHIP}
 
 
+def test_verdict__cart_events_missing_in_one_variant__is_invalid_and_says_where_to_look() -> None:
+    counts = (12_000, 5_400, 972, 300)
+    world = a_world({"control": counts, "treatment": counts})
+    buyers = np.flatnonzero((world.columns["buy"] > 0) & (world.variant == 1))
+    cart = world.columns["cart"].copy()
+    cart[buyers[::4]] = 0.0
+    broken = {**world.columns, "cart": cart, "cart.first": np.where(cart > 0, world.columns["cart.first"], np.nan)}
+
+    found = analysed(funnel_plan(), replace(world, columns=broken), day=18)
+
+    assert found.verdict.state is VerdictState.INVALID
+    lost = next(f for f in found.findings if f.code == "milestone_lost")
+    assert "'treatment'" in lost.title and lost.evidence["through"] == 225
+
+
+def test_verdict__milestones_alike_in_both__block_nothing() -> None:
+    assert all(f.code != "milestone_lost" for f in analysed(funnel_plan(), a_world(EVEN), day=18).findings)
+
+
 def test_verdict__no_difference__keeps_running_or_gives_the_traffic_back() -> None:
     found = analysed(funnel_plan(), a_world(EVEN), day=18)
     assert found.verdict.state in {VerdictState.NO_DECISION_YET, VerdictState.NO_EFFECT}
