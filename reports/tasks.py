@@ -9,7 +9,7 @@ from uuid import uuid4
 from celery import shared_task
 from django.utils import timezone
 
-from experiments.services import close_due_experiments
+from experiments.services import close_due_experiments, open_due_experiments
 from reports.drawings import delay_drawings, exposure_drawings
 from reports.models import AnalysisRun
 from reports.sections.exposures import build as build_exposures
@@ -23,6 +23,7 @@ def analyse_due() -> int:
     """Stop the experiments whose planned end has come, then hand out one task for each that is due; return how many."""
     now = timezone.now()
     close_due_experiments(now=now)
+    open_due_experiments(now=now)
     ids = due_experiment_ids(now=now)
     for experiment_id in ids:
         analyse_experiment.delay(experiment_id)

@@ -92,7 +92,15 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
         ("Who takes part", {"fields": ("traffic", "audience")}),
         (
             "How it is decided",
-            {"fields": ("risk_preset", ("monitoring", "horizon_weeks"), "planned_visitors", "covariates", "ends_at")},
+            {
+                "fields": (
+                    "risk_preset",
+                    ("monitoring", "horizon_weeks"),
+                    "planned_visitors",
+                    "covariates",
+                    ("starts_at", "ends_at"),
+                )
+            },
         ),
         (
             "Rarely needed: layer, holdout, hashing",

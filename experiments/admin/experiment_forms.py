@@ -64,6 +64,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
             "layer_start",
             "layer_end",
             "holdout",
+            "starts_at",
             "ends_at",
             "risk_preset",
             "monitoring",

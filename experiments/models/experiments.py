@@ -86,7 +86,11 @@ class Experiment(models.Model):
         default=GRID, validators=[MaxValueValidator(GRID)], help_text="Where its part of the layer ends."
     )
     holdout = models.ForeignKey(Holdout, null=True, blank=True, on_delete=models.PROTECT, related_name="experiments")
-    starts_at = models.DateTimeField(null=True, blank=True)
+    starts_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="It starts by itself at this time, if its check list has nothing missing then. Empty: somebody starts it.",
+    )
     ends_at = models.DateTimeField(
         null=True, blank=True, help_text="It stops by itself at this time. Empty: it runs until somebody stops it."
     )
@@ -132,6 +136,7 @@ class Experiment(models.Model):
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)
     end_reason = models.TextField(blank=True, editable=False)
+    start_refusal = models.TextField(blank=True, editable=False)
     decision = models.JSONField(default=dict, blank=True, editable=False)
     is_imported = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)

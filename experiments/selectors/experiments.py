@@ -55,6 +55,11 @@ def analysable_experiments(*, statuses: tuple[str, ...] = ANALYSABLE) -> QuerySe
     return _with_site().filter(status__in=statuses, frozen_plan__isnull=False).order_by("started_at", "pk")
 
 
+def due_to_start(now: datetime) -> QuerySet[Experiment]:
+    """Return the drafts whose planned start has come, oldest first."""
+    return _with_site().filter(status=Status.DRAFT, starts_at__lte=now).order_by("starts_at", "pk")
+
+
 def due_to_end(now: datetime) -> QuerySet[Experiment]:
     """Return the started experiments whose planned end has come."""
     return _with_site().filter(status__in=STARTED, ends_at__lte=now)

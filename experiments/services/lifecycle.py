@@ -13,7 +13,7 @@ from experiments.core.lifecycle import Action, Status, Transition, TransitionRef
 from experiments.core.readiness import StartRefused
 from experiments.models import Experiment, ExperimentMetric, FrozenPlan, Variant
 from experiments.models.fields import new_seed
-from experiments.selectors.experiments import due_to_end, experiment_for_update, start_obstacles
+from experiments.selectors.experiments import due_to_end, due_to_start, experiment_for_update, start_obstacles
 from experiments.selectors.plans import draft_plan
 from experiments.services.rulesets import publish_ruleset
 
@@ -58,6 +58,7 @@ def start_experiment(*, experiment: Experiment, now: datetime, by: User | None =
         raise StartRefused(obstacles)
     row.salt = salt or new_seed()
     row.started_at = now
+    row.start_refusal = ""
     with acting(by):
         plan = draft_plan(row)
         _move(row, transition, now=now)
@@ -129,6 +130,23 @@ def clone_experiment(
             )
         publish_ruleset(site=clone.site, now=now)
     return clone
+
+
+def open_due_experiments(*, now: datetime) -> Sequence[Experiment]:
+    """Start the drafts whose planned start has come and return them; safe to call as often as one likes.
+
+    One that its check list keeps back stays a draft, says why in `start_refusal`, and is tried again.
+    """
+    opened = []
+    for experiment in due_to_start(now):
+        try:
+            opened.append(start_experiment(experiment=experiment, now=now))
+        except StartRefused as refused:
+            missing = " ".join(obstacle.message for obstacle in refused.obstacles)
+            Experiment.objects.filter(pk=experiment.pk).exclude(start_refusal=missing).update(start_refusal=missing)
+        except TransitionRefused:  # somebody else started or archived it in between
+            continue
+    return opened
 
 
 def close_due_experiments(*, now: datetime) -> Sequence[Experiment]:

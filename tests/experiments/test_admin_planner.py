@@ -19,4 +19,4 @@ def test_page__of_a_draft__leads_to_the_planner_for_this_experiment() -> None:
 
 def test_page__of_a_running_experiment__has_its_plan_frozen_and_no_planner() -> None:
     running = make_with_status("running")
-    assert "/reports/planner/" not in Person("experimenter").get(CHANGE, running.pk).content.decode()
+    assert "/reports/planner/?" not in Person("experimenter").get(CHANGE, running.pk).content.decode()

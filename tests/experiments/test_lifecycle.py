@@ -196,3 +196,26 @@ def test_delete_draft__of_a_draft__takes_it_out_of_the_ruleset() -> None:
     services.delete_draft(experiment=experiment, now=NOW)
     assert PublishedRuleset.objects.latest("version").document["experiments"] == []
     assert not Variant.objects.exists() and not ExperimentMetric.objects.exists()
+
+
+@pytest.mark.django_db
+def test_open_due__starts_what_is_ready_and_says_what_keeps_the_rest() -> None:
+    ready = make_draft("ready", starts_at=NOW + timedelta(days=1))
+    broken = make_draft("broken", starts_at=NOW + timedelta(days=1))
+    Variant.objects.filter(experiment=broken).update(weight=1_000)
+    make_draft("later", starts_at=NOW + timedelta(days=9))
+    make_draft("by-hand")
+
+    opened = services.open_due_experiments(now=NOW + timedelta(days=2))
+
+    assert [e.key for e in opened] == ["ready"]
+    ready.refresh_from_db()
+    broken.refresh_from_db()
+    assert (ready.status, ready.started_at) == ("running", NOW + timedelta(days=2))
+    assert broken.status == "draft" and broken.start_refusal
+    assert services.open_due_experiments(now=NOW + timedelta(days=2)) == []
+
+    Variant.objects.filter(experiment=broken).update(weight=5_000)
+    assert [e.key for e in services.open_due_experiments(now=NOW + timedelta(days=3))] == ["broken"]
+    broken.refresh_from_db()
+    assert broken.start_refusal == ""
