@@ -97,14 +97,14 @@ def judge(
         try:
             if type(raw) is Incoming:
                 own_id = raw.event_id
-                event = _event(raw, now_us, skew, f"{id_prefix}{index:x}" if own_id is None else own_id, source)
+                event = _event(raw, now_us, skew, f"{id_prefix}{index:x}", source)
             elif isinstance(raw, Event):
                 event, own_id = raw, raw.event_id
                 _check_event(event)
             else:
                 incoming = _incoming(raw)
                 own_id = incoming.event_id
-                event = _event(incoming, now_us, skew, f"{id_prefix}{index:x}" if own_id is None else own_id, source)
+                event = _event(incoming, now_us, skew, f"{id_prefix}{index:x}", source)
             time = event.time
             if time > latest:
                 raise Refusal("event_in_future", Plain(_ahead(time - now_us)))
@@ -133,7 +133,7 @@ def _incoming(raw: object) -> Incoming:
         return _typed(_parse(bytes(raw)))
 
 
-def _event(incoming: Incoming, now_us: int, skew: int, event_id: str, source: str) -> Event:
+def _event(incoming: Incoming, now_us: int, skew: int, fresh_id: str, source: str) -> Event:
     """Return the event, quickly where it is plainly within every rule, and by the patient checks where it is not."""
     properties, context = incoming.properties or {}, incoming.context or {}
     if properties and not _is_small_and_flat(properties):
@@ -152,8 +152,11 @@ def _event(incoming: Incoming, now_us: int, skew: int, event_id: str, source: st
         visitor_id = _check_visitor(visitor_id)
     if session_id and not (len(session_id) <= MAX_SESSION_ID and session_id.isprintable()):
         session_id = _check_session(session_id)
-    if not (event_id and len(event_id) <= MAX_EVENT_ID and event_id.isprintable() and event_id[0] != " "):
-        event_id = _check_event_id(event_id)
+    event_id = fresh_id
+    if incoming.event_id is not None:
+        event_id = incoming.event_id
+        if not (event_id and len(event_id) <= MAX_EVENT_ID and event_id.isprintable() and event_id[0] != " "):
+            event_id = _check_event_id(event_id)
     time = now_us
     if incoming.timestamp is not None:
         try:
