@@ -44,7 +44,14 @@ def test_lift__small_large_and_none__has_sign_and_sensible_digits(value: float, 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.653, "0.6530"), (1234.567, "1,235"), (0, "0"), (-0.008, "-0.008000"), (25.0, "25.00"), (1e-9, "below 0.000001")],
+    [
+        (0.653, "0.6530"),
+        (1234.567, "1,235"),
+        (0, "0"),
+        (-0.008, "-0.008000"),
+        (25.0, "25.00"),
+        (1e-9, "below 0.000001"),
+    ],
 )
 def test_amount__any_size__has_four_digits_at_most_six_places(value: float, text: str) -> None:
     assert plain(numbers.amount(value)) == text

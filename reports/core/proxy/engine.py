@@ -110,7 +110,9 @@ def weigh(effects: StepEffects, prior: Prior) -> Weighed:
             (
                 log_marginal,
                 np.minimum(np.exp(log_marginal + log_share - log_total[:, None]), 1.0),
-                np.einsum("rj,rj->r", chance[:, is_win], special.ndtr((mean / np.sqrt(variance))[:, is_win])),
+                np.minimum(
+                    np.einsum("rj,rj->r", chance[:, is_win], special.ndtr((mean / np.sqrt(variance))[:, is_win])), 1.0
+                ),
                 macro_mean,
                 np.sqrt(np.maximum(second - macro_mean**2, 0.0)),
             )
