@@ -69,7 +69,9 @@ def _block(found: Mapping[str, Any], names: Mapping[str, str], steps: Mapping[st
                     (_lift(found["macro_alone_lift"]), _range(found["macro_alone_lift_95"])),
                 ),
             ),
-            f"The steps lend the goal their precision under the assumptions below. Chance of a loss: {_chance(found['chance_of_loss'])}.",
+            "The steps lend the goal their precision under the assumptions below. Both lines put the goal together from the steps, each "
+            "on the visitors who have had their time for it, so they differ a little from the goal's own line among the metrics. "
+            f"Chance of a loss: {_chance(found['chance_of_loss'])}.",
         ),
         classes=Table(
             ("Now",),
