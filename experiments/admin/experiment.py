@@ -98,7 +98,8 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
                     ("monitoring", "horizon_weeks"),
                     "planned_visitors",
                     "covariates",
-                    ("starts_at", "ends_at"),
+                    "starts_at",
+                    "ends_at",
                 )
             },
         ),
