@@ -3,7 +3,7 @@
 # make test      every check; ARGS go to pytest: make test ARGS="-k assign -x"
 # make lint      the checks that run no test
 # make format    put the code in shape
-# make calibrate how often the product is wrong where the truth is known, into docs/calibration.md; half an hour
+# make calibrate how often the product is wrong where the truth is known, into docs/calibration.md; an hour or two
 # make pins      renew requirements.txt and requirements-dev.txt from the .in files
 # make clean     remove .venv and the tools' caches; the data in var/ stays
 
