@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -18,7 +19,7 @@ STEPS = 200  # into which the window is cut: time is counted in whole steps, so 
 LEAST_MATURED = 20  # visitors followed to the end, below which the end of the window rests on hardly anybody
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that what follows from the table is worked out once
 class EventTimes:
     """How many visitors converted in each step of the window, and how many were followed no longer than up to it.
 
@@ -80,25 +81,25 @@ class EventTimes:
             tuple(a + b for a, b in zip(self.left, other.left, strict=True)),
         )
 
-    @property
+    @cached_property
     def at_risk(self) -> IntArray:
         """Who had not converted before a step and was followed through it. Shapes: (STEPS,)."""
-        gone = np.cumsum([0, *self.converted[:-1]]) + np.cumsum(self.left[:-1])
+        gone = np.cumsum(np.array([0, *self.converted[:-1]]) + np.array(self.left[:-1]))
         return np.asarray(self.visitors - gone, dtype=np.int64)
 
     @property
     def curve(self) -> FloatArray:
         """The share converted by the end of each step. Shapes: (STEPS,)."""
-        return 1 - self._survival()
+        return 1 - self._survival
 
-    @property
+    @cached_property
     def is_estimable(self) -> bool:
         """Whether enough visitors have been followed to the end of the window to say what happens there."""
         if self.visitors == 0:
             return False
         if self.matured == self.visitors:
             return True
-        return self.matured >= LEAST_MATURED and bool(self.at_risk[-1] > 0 or self._survival()[-1] == 0)
+        return self.matured >= LEAST_MATURED and bool(self.at_risk[-1] > 0 or self._survival[-1] == 0)
 
     @property
     def value(self) -> float:
@@ -110,12 +111,12 @@ class EventTimes:
         """The conversions counted so far."""
         return float(sum(self.converted))
 
-    @property
+    @cached_property
     def effective_visitors(self) -> float:
         """How many visitors, all followed to the end, would say as much; 0 where nothing can be said."""
         if not self.is_estimable:
             return 0.0
-        share, variance = self.value, self._greenwood()
+        share, variance = self.value, self._greenwood
         if 0 < share < 1 and variance > 0:
             return min(share * (1 - share) / variance, float(self.visitors))
         if share > 0:
@@ -126,17 +127,19 @@ class EventTimes:
     @property
     def variance(self) -> float:
         """Greenwood's variance of the value times the visitors, so that divided by them it is that of the value."""
-        return self._greenwood() * self.visitors if self.is_estimable else math.nan
+        return self._greenwood * self.visitors if self.is_estimable else math.nan
 
+    @cached_property
     def _survival(self) -> FloatArray:
         at_risk = np.maximum(self.at_risk, 1)
         return np.asarray(np.cumprod(1 - np.asarray(self.converted) / at_risk), dtype=np.float64)
 
+    @cached_property
     def _greenwood(self) -> float:
         at_risk, converted = self.at_risk, np.asarray(self.converted)
         rest = at_risk - converted
         terms = np.where(rest > 0, converted / np.maximum(at_risk * rest, 1), 0.0)
-        return float(self._survival()[-1] ** 2 * terms.sum())
+        return float(self._survival[-1] ** 2 * terms.sum())
 
 
 def event_steps(hours: FloatArray, step_hours: float) -> IntArray:

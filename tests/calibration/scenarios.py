@@ -191,14 +191,13 @@ MISSES_NOTHING = Reading("the interval at stop or end misses 0", misses(0.0), 0.
 
 WORLDS: tuple[World, ...] = (
     World("5 % convert, no effect", watched(CART), EVEN, bernoulli(0.05, 0.05), (ANY, WIN, LOSS, MISSES_NOTHING)),
-    World("1 % convert, no effect", watched(CART), EVEN, bernoulli(0.01, 0.01), (ANY, WIN, LOSS), in_tests=300),
+    World("1 % convert, no effect", watched(CART), EVEN, bernoulli(0.01, 0.01), (ANY, WIN, LOSS)),
     World(
         "30 % convert, half the visitors at weekends, no effect",
         watched(CART),
         Traffic((200, 200), weekdays=(1, 1, 1, 1, 1, 0.5, 0.5)),
         bernoulli(0.3, 0.3),
         (ANY, WIN, LOSS),
-        in_tests=300,
     ),
     World(
         "split 90/10, 1 % convert, no effect",
@@ -213,7 +212,6 @@ WORLDS: tuple[World, ...] = (
         EVEN,
         bernoulli(0.01, 0.01),
         (ANY_AT_MOST,),
-        in_tests=300,
     ),
     World(
         "no planned end, split 90/10, 1 % convert, no effect",
@@ -221,7 +219,6 @@ WORLDS: tuple[World, ...] = (
         Traffic((360, 40)),
         bernoulli(0.01, 0.01),
         (ANY_AT_MOST,),
-        in_tests=300,
     ),
     World(
         "three variants, 5 % convert, no effect",
@@ -229,7 +226,6 @@ WORLDS: tuple[World, ...] = (
         Traffic((150, 150, 150)),
         bernoulli(0.05, 0.05, 0.05),
         SEVERAL,
-        in_tests=300,
     ),
     World(
         "five variants, 5 % convert, no effect",
@@ -237,7 +233,7 @@ WORLDS: tuple[World, ...] = (
         Traffic((60, 60, 60, 60, 60)),
         bernoulli(0.05, 0.05, 0.05, 0.05, 0.05),
         SEVERAL,
-        in_tests=300,
+        in_tests=500,
     ),
     World(
         "20 % convert within three weeks, the treatment only sooner",
@@ -252,7 +248,7 @@ WORLDS: tuple[World, ...] = (
         Traffic((100, 100)),
         hours_until(0.05),
         (ANY,),
-        in_tests=40,
+        in_tests=300,
     ),
     World(
         "Kaplan-Meier, split 90/10, 2 % convert, no effect",
@@ -260,7 +256,7 @@ WORLDS: tuple[World, ...] = (
         Traffic((180, 20)),
         hours_until(0.02),
         (ANY_AT_MOST,),
-        in_tests=40,
+        in_tests=300,
     ),
     World(
         "Kaplan-Meier, 20 % convert, the treatment only sooner",
@@ -268,23 +264,21 @@ WORLDS: tuple[World, ...] = (
         Traffic((100, 100)),
         hours_until(0.2, (4.0, 2.0)),
         (WIN_AT_MOST,),
-        in_tests=40,
+        in_tests=300,
     ),
     World("amounts, 10 % buy, no effect", watched(SPEND), EVEN, spending(0.1), (ANY,)),
     World(
         "orders per session, 2.5 sessions a visitor, no effect", watched(RATE), EVEN, sessions(0.1, 3.0, 1.5), (ANY,)
     ),
-    World(
-        "counts, 5 % bots with 50 views each, no effect", watched(VIEWS), EVEN, with_bots(0.05, 2.0, 50.0), (ANY,), 300
-    ),
-    World("5 % convert on days that differ, no effect", watched(CART), EVEN, moody_days(0.05, 0.4), (ANY,), 300),
+    World("counts, 5 % bots with 50 views each, no effect", watched(VIEWS), EVEN, with_bots(0.05, 2.0, 50.0), (ANY,)),
+    World("5 % convert on days that differ, no effect", watched(CART), EVEN, moody_days(0.05, 0.4), (ANY,)),
     World(
         "40 % returning, which the plan takes into account, 5 % convert, no effect",
         replace(watched(CART), covariates=(covariate_from_text("returning"),)),
         EVEN,
         returning(0.02, 0.095),
         (ANY,),
-        150,
+        500,
     ),
     World(
         "amounts, activity before in the plan, 10 % buy, no effect",
@@ -292,7 +286,7 @@ WORLDS: tuple[World, ...] = (
         EVEN,
         returning(0.06, 0.16),
         (ANY,),
-        60,
+        300,
     ),
     World(
         "purchase 20 % down, which is its margin",
@@ -301,7 +295,6 @@ WORLDS: tuple[World, ...] = (
         bernoulli(0.05, 0.04),
         # A part of the 5 % has been spent at the looks before the last.
         (Reading("the guardrail is SAFE at the end", guardrail_is(GuardrailOutcome.SAFE), 0.05, low=0.0),),
-        in_tests=1000,
     ),
     World(
         "purchase as before",
@@ -310,7 +303,6 @@ WORLDS: tuple[World, ...] = (
         bernoulli(0.05, 0.05),
         # SAFE comes first when both hold, so a HARM that is SAFE as well is not counted.
         (Reading("the guardrail is HARM, any look", guardrail_is(GuardrailOutcome.HARM), 0.05, low=0.0),),
-        in_tests=300,
     ),
     World(
         # 0.78 is the power of the daily O'Brien-Fleming test at the fixed-horizon sample; 27 of 28 days are matured.
@@ -322,7 +314,7 @@ WORLDS: tuple[World, ...] = (
             Reading("claims a win, any look", claims_any(Claim.BETTER), 0.78),
             Reading("the interval at stop or end misses the truth", misses(0.0122), 0.05, low=0.0),
         ),
-        in_tests=300,
+        in_tests=1000,
     ),
     World(
         "one look, 5 % to 8 %, 560 a variant",
@@ -345,7 +337,6 @@ WORLDS: tuple[World, ...] = (
         bernoulli(0.1, 0.1),
         # At most 1 in 100 by the e-process over the days, and 1 in 1,000 by chi-square at the end.
         (Reading("the split is called broken, any look", split_is_doubted, 0.011, low=0.0), ANY),
-        in_tests=300,
     ),
 )
 

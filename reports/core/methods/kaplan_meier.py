@@ -22,7 +22,14 @@ from reports.core.methods.base import (
 )
 from reports.core.methods.inversion import inverted_limits
 from reports.core.methods.midp import FEW_CONVERSIONS, UNEQUAL_SPLIT, skewness_corrected_statistic
-from reports.core.methods.score import LOG_RATIO_BOUND, ScoreMoments, difference_moments, ratio_moments
+from reports.core.methods.score import (
+    LOG_RATIO_BOUND,
+    ScoreMoments,
+    difference_moments,
+    near_difference,
+    near_log_ratio,
+    ratio_moments,
+)
 from reports.core.statistics import Statistic
 
 FloatArray = NDArray[np.float64]
@@ -37,6 +44,10 @@ class Effective:
     x_c: float
     n_c: float
     standard_error: float
+
+    @property
+    def counts(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        return np.asarray(self.x_t), np.asarray(self.n_t), np.asarray(self.x_c), np.asarray(self.n_c)
 
     @property
     def is_skew(self) -> bool:
@@ -81,14 +92,17 @@ class KaplanMeierMethod:
             return pair
         critical = critical_value(alpha)
         one, bound = np.asarray(1.0), np.asarray(LOG_RATIO_BOUND)
-        low, high = inverted_limits(pair.z_difference, -one, one, critical)
+        low, high = inverted_limits(pair.z_difference, -one, one, critical, near=near_difference(*pair.counts))
+        log_limits = inverted_limits(
+            lambda log: pair.z_ratio(np.exp(log)), -bound, bound, critical, near=near_log_ratio(*pair.counts)
+        )
         z = float(pair.z_difference(np.asarray(0.0)))
         return Comparison(
             method=self.key,
             alpha=alpha,
             effect=treatment.value - control.value,
             interval=Interval(float(low), float(high)),
-            lift=_lift(pair, *inverted_limits(lambda log: pair.z_ratio(np.exp(log)), -bound, bound, critical)),
+            lift=_lift(pair, *log_limits),
             z=z,
             p_value=two_sided_p(z),
             standard_error=pair.standard_error,
