@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Column, MetricDefinition, Role
+from experiments.core.plan import DAILY, Futility
 from experiments.core.refusal import Refused
 from experiments.selectors.experiments import experiment_by_key, site_by_key
 from experiments.selectors.planning import PlanningDraft, SiteFacts, metrics_of, planning_draft, sites
@@ -111,6 +112,8 @@ def plan_for(ask: Ask, subject: Subject, *, now: datetime) -> SitePlan:
         traffic_share=share or 1.0,
         horizon_weeks=subject.draft.horizon_weeks if subject.draft else None,
         has_no_end=subject.draft is not None and subject.draft.has_no_end,
+        look_every_days=ask.look_every_days or (subject.draft.look_every_days if subject.draft else DAILY),
+        futility=ask.futility or (subject.draft.futility if subject.draft else Futility.GENTLE),
     )
 
 

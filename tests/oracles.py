@@ -42,7 +42,7 @@ from reports.core.sequential.confidence import (
     pooled_standard_error,
     unpooled_standard_error,
 )
-from reports.core.sequential.design import default_design, design, look_days
+from reports.core.sequential.design import Schedule, design
 from reports.core.sequential.eprocess import log_dirichlet_multinomial_e
 from reports.core.sequential.inference import sequential_p, stagewise
 from reports.core.sequential.recursion import crossing_probabilities
@@ -141,8 +141,9 @@ def gst_futility(k: int, alpha_one_sided: float, beta: float, eff: str, fut: str
 
 
 def default_plan(horizon_days: int, alpha_two_sided: float, power: float) -> Answer:
-    found = default_design(horizon_days, alpha=alpha_two_sided, power=power)
-    days = [str(day) for day in look_days(horizon_days)]
+    schedule = Schedule(horizon_days)
+    found = schedule.design(alpha=alpha_two_sided, power=power)
+    days = [str(day) for day in schedule.days]
     return {
         "efficacy": dict(zip(days, found.efficacy, strict=True)),
         "futility": dict(zip(days, found.futility, strict=True)),

@@ -96,6 +96,7 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
                 "fields": (
                     "risk_preset",
                     ("monitoring", "horizon_weeks"),
+                    ("look_every_days", "futility"),
                     "planned_visitors",
                     "covariates",
                     "starts_at",

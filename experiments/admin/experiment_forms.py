@@ -68,6 +68,8 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
             "ends_at",
             "risk_preset",
             "monitoring",
+            "look_every_days",
+            "futility",
             "horizon_weeks",
             "planned_visitors",
             "covariates",

@@ -38,6 +38,22 @@ class Monitoring(StrEnum):
     CONFIDENCE_SEQUENCE = "confidence_sequence"
 
 
+class Futility(StrEnum):
+    """How soon an experiment on its way to a planned end is called hopeless: advice that costs visitors, never alpha.
+
+    GENTLE gives up late, EAGER sooner, NEVER not at all: with daily looks over four weeks at most 9.0, 15.2 and 4.9 % more visitors
+    than one look, on average 58, 52 and 104 % of them when there is no effect. The names in the plan are those of the spending functions.
+    Source: Hwang, Shih & DeCani (1990), Statistics in Medicine 9:1439-1445.
+    """
+
+    GENTLE = "HSD(-4)"
+    EAGER = "HSD(-2)"
+    NEVER = "never"
+
+
+DAILY, WEEKLY = 1, 7  # days from one look to the next
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedVariant:
     """A variant and its share of the traffic; weights of a plan add up to 1. `name` is what people call it, if anything."""
@@ -95,7 +111,8 @@ class AnalysisPlan:
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
     None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
-    (a confidence sequence), whose `planned_visitors` are those that its intervals are made narrowest for.
+    (a confidence sequence), whose `planned_visitors` are those that its intervals are made narrowest for. Looks come every
+    `look_every_days` from day 7 on.
     """
 
     site: str
@@ -108,6 +125,8 @@ class AnalysisPlan:
     horizon_days: int | None = None
     planned_visitors: int | None = None
     monitoring: Monitoring = Monitoring.GROUP_SEQUENTIAL
+    look_every_days: int = DAILY
+    futility: Futility = Futility.GENTLE
     decision_rule: str = "metric_rule"
     decision_rule_reason: str = ""
     risk_preset: str = "balanced"
@@ -132,6 +151,8 @@ class AnalysisPlan:
             raise ValueError(f"The weights of a plan add up to 1, not {total}.")
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha lies between 0 and 1, not {self.alpha}.")
+        if self.look_every_days not in (DAILY, WEEKLY):
+            raise ValueError(f"Looks are {DAILY} or {WEEKLY} days apart, not {self.look_every_days}.")
         if self.has_no_end and (self.horizon_days is not None or self.is_imported):
             raise ValueError("A confidence sequence is for a running experiment without a planned end.")
         if self.covariates and self.has_changing_weights:
@@ -221,6 +242,7 @@ class AnalysisPlan:
         values["variants"] = tuple(PlannedVariant(**v) for v in values["variants"])
         values["metrics"] = tuple(_planned_metric(m) for m in values["metrics"])
         values["monitoring"] = Monitoring(values["monitoring"])
+        values["futility"] = Futility(values["futility"])
         values["periods"] = tuple(
             AllocationPeriod(datetime.fromisoformat(p["starts_at"]), tuple(p["weights"]))
             for p in values.get("periods", ())

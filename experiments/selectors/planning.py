@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.core.metrics import MetricDefinition
-from experiments.core.plan import PlannedMetric
+from experiments.core.plan import Futility, PlannedMetric
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, Metric, Site
 from experiments.selectors.plans import definition_of, metric_rows, ordered_variants, planned_metric
@@ -35,6 +35,8 @@ class PlanningDraft:
     traffic: float
     horizon_weeks: int | None
     has_no_end: bool
+    look_every_days: int
+    futility: Futility
 
 
 def sites() -> list[SiteFacts]:
@@ -74,4 +76,6 @@ def planning_draft(experiment: Experiment) -> PlanningDraft:
         traffic=experiment.traffic / GRID,
         horizon_weeks=None if experiment.is_imported else experiment.horizon_weeks,
         has_no_end=experiment.has_no_end,
+        look_every_days=experiment.look_every_days,
+        futility=Futility(experiment.futility),
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from experiments.core.covariates import covariates_from_texts
 from experiments.core.funnel import decision_rule_for
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role, property_tests
-from experiments.core.plan import AnalysisPlan, Monitoring, PlannedMetric, PlannedVariant
+from experiments.core.plan import AnalysisPlan, Futility, Monitoring, PlannedMetric, PlannedVariant
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, ExperimentMetric, FrozenPlan, Metric, Variant
 
@@ -85,6 +85,8 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
             horizon_days=experiment.horizon_days,
             planned_visitors=experiment.planned_visitors,
             monitoring=Monitoring(experiment.monitoring),
+            look_every_days=experiment.look_every_days,
+            futility=Futility(experiment.futility),
             decision_rule=rule,
             decision_rule_reason=why,
             risk_preset=experiment.risk_preset,

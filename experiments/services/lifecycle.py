@@ -36,6 +36,8 @@ _CLONED_FIELDS = (
     "holdout",
     "risk_preset",
     "monitoring",
+    "look_every_days",
+    "futility",
     "horizon_weeks",
     "planned_visitors",
     "covariates",

@@ -17,6 +17,7 @@ from reports.core.methods.single import value_interval
 from reports.core.monitoring import Course, looks_of
 from reports.core.progress import FIRST_LOOK_DAYS, Progress
 from reports.core.results import SUCCESS_ROLES, Look, MetricResult, VariantComparison, VariantValue
+from reports.core.sequential.design import schedule_of
 from reports.core.statistics import ONE_LOOK_ONLY, Statistic
 
 
@@ -84,8 +85,8 @@ def _compare(
         return VariantComparison(
             variant, NotComputable(Blocker.TOO_EARLY, detail), _guardrail_too_early(plan, planned, detail)
         )
-    horizon = plan.horizon_days if planned.role in SUCCESS_ROLES else None
-    looks = looks_of(course, alpha=plan.alpha, horizon_days=horizon) if course is not None else ()
+    schedule = schedule_of(plan) if planned.role in SUCCESS_ROLES else None
+    looks = looks_of(course, alpha=plan.alpha, schedule=schedule) if course is not None else ()
     if course is not None and not looks and treatment.visitors and control.visitors:
         detail = explain.no_look_yet(progress)
         return VariantComparison(
@@ -130,9 +131,7 @@ def _guardrail(
         if progress.is_final:
             final_alpha = alpha
         elif course.is_monitored:
-            planned_alpha = course.monitor.planned_safety_alpha(
-                2 * plan.guardrail_alpha, horizon_days=plan.horizon_days
-            )
+            planned_alpha = course.monitor.planned_safety_alpha(2 * plan.guardrail_alpha, schedule=schedule_of(plan))
             final_alpha = planned_alpha / 2
     return judge_guardrail(
         method_for(treatment, control),

@@ -47,16 +47,18 @@ def first_matured_look(planned: PlannedMetric, totals: VisitorTotals, progress: 
     window = round((planned.metric.window_hours or 0.0) * MICROSECONDS_PER_HOUR)
     matured_at = totals.first_exposure + window
     is_mature = matured_at <= microseconds(progress.cut_at)
-    if not _has_looks(progress):
+    if not progress.look_days:
         return np.where(is_mature, 0, -1)
     assert progress.started_at is not None
     day = -((microseconds(progress.started_at) - matured_at) // MICROSECONDS_PER_DAY)
-    return np.where(is_mature, np.maximum(day, FIRST_LOOK_DAYS), -1)
+    every = progress.look_every_days
+    after_first = np.maximum(day - FIRST_LOOK_DAYS, 0)
+    return np.where(is_mature, FIRST_LOOK_DAYS - (-after_first // every) * every, -1)
 
 
 def is_of_first_look(first_exposure: NDArray[np.int64], progress: Progress) -> NDArray[np.bool_]:
     """Say who had come by the first look; with one look only, everybody. Shapes: (visitors,)."""
-    if not _has_looks(progress):
+    if not progress.look_days:
         return np.ones(len(first_exposure), dtype=np.bool_)
     assert progress.started_at is not None
     return np.asarray(first_exposure <= microseconds(progress.started_at) + FIRST_LOOK_DAYS * MICROSECONDS_PER_DAY)
@@ -77,7 +79,7 @@ def measure(
         return Covaried(plain, (Rows(mine.numerator, mine.denominator, known.values[rows], known.stratum[rows]),))
 
     look = first_matured_look(planned, totals, progress)
-    days = tuple(range(FIRST_LOOK_DAYS, progress.look_day + 1)) if _has_looks(progress) else (0,)
+    days = progress.look_days or (0,)
     is_exposed = totals.first_exposure <= microseconds(progress.cut_at)
     by_look, exposed = {}, {}
     for index, variant in enumerate(totals.variants):
@@ -91,13 +93,9 @@ def measure(
     return Measured(
         now={variant: looks[-1] for variant, looks in by_look.items()},
         exposed=exposed,
-        days=days if _has_looks(progress) else (),
-        by_look=by_look if _has_looks(progress) else {},
+        days=progress.look_days,
+        by_look=by_look if progress.look_days else {},
     )
-
-
-def _has_looks(progress: Progress) -> bool:
-    return not (progress.is_single_look or progress.is_before_first_look)
 
 
 def _rows(values: VisitorValues, rows: NDArray[np.intp]) -> VisitorValues:

@@ -16,7 +16,7 @@ from reports.core.adjust.known_before import KnownBefore
 from reports.core.event_times import STEPS, EventTimes, event_steps, steps_of
 from reports.core.measure import MICROSECONDS_PER_HOUR, Measured, first_matured_look, measure
 from reports.core.periods import period_of, side_by_side
-from reports.core.progress import FIRST_LOOK_DAYS, Progress, microseconds
+from reports.core.progress import Progress, microseconds
 from reports.core.statistics import summarise
 from tracking.core.totals import VisitorTotals
 
@@ -55,10 +55,9 @@ def _followed(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals,
         raise ValueError(f"Metric '{planned.metric.key}' has no window, so its times have no end.")
     step_hours = values.window_hours / STEPS
     event = event_steps(values.numerator, step_hours)
-    days: tuple[int, ...] = ()
+    days = progress.look_days
     cuts = [progress.cut_at]
-    if not (progress.is_single_look or progress.is_before_first_look) and progress.started_at is not None:
-        days = tuple(range(FIRST_LOOK_DAYS, progress.look_day + 1))
+    if days and progress.started_at is not None:
         cuts = [progress.started_at + timedelta(days=day) for day in days]
     by_look: dict[str, tuple[EventTimes, ...]] = {}
     exposed: dict[str, int] = {}

@@ -15,6 +15,7 @@ from reports.core.progress import Progress
 from reports.core.results import Look, Stopped
 from reports.core.sequential.bounds import nominal_alpha
 from reports.core.sequential.confidence import is_ready, tuning_for
+from reports.core.sequential.design import Schedule
 from reports.core.sequential.monitors import ConfidenceSequence, GroupSequential, Monitor
 from reports.core.statistics import Statistic, harmonic, information_between, information_visitors
 
@@ -157,10 +158,10 @@ def _planned_information(plan: AnalysisPlan, measured: Measured, variant: str, p
     return now * progress.horizon_days / progress.look_day if now else None
 
 
-def looks_of(course: Course, *, alpha: float, horizon_days: int | None) -> tuple[Look, ...]:
-    """Return the looks with their efficacy bounds and, where a horizon is given, their futility bounds."""
+def looks_of(course: Course, *, alpha: float, schedule: Schedule | None) -> tuple[Look, ...]:
+    """Return the looks with their efficacy bounds and, where a schedule is given, their futility bounds."""
     bounds = course.bounds(alpha)
-    futility = course.monitor.futility(alpha, horizon_days=horizon_days)
+    futility = course.monitor.futility(alpha, schedule=schedule)
     rows = zip(
         course.days, course.information, course.z, bounds, futility, course.treatment, course.control, strict=True
     )

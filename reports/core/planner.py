@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from scipy import optimize
 
 from experiments.core.metrics import Direction
+from experiments.core.plan import DAILY, Futility
 from experiments.core.power import (
     alpha_per_success_test,
     detectable_mean_difference,
@@ -20,7 +21,7 @@ from experiments.core.power import (
     visitors_in_all,
 )
 from reports.core.methods.noninferiority import LEAST_POWER, safe_power
-from reports.core.sequential.design import default_design
+from reports.core.sequential.design import Design, Schedule
 from reports.core.statistics import Mean, Proportion, Statistic
 
 WEEKS = tuple(range(2, 9))
@@ -51,6 +52,8 @@ class Question:
     deviation: float | None = None
     weights: tuple[float, ...] = ()
     weekly_deviation: float = 0.0
+    look_every_days: int = DAILY
+    futility: Futility = Futility.GENTLE
 
     def __post_init__(self) -> None:
         if self.lift == 0 or (
@@ -85,6 +88,11 @@ class Question:
             return 1 / self.variants, 1 / self.variants
         whole = sum(self.weights)
         return self.weights[0] / whole, min(self.weights[1:]) / whole
+
+    def design(self, weeks: int) -> Design:
+        """Return the group-sequential design of a horizon of so many weeks."""
+        schedule = Schedule(weeks * DAYS_A_WEEK, self.look_every_days, self.futility)
+        return schedule.design(alpha=self.alpha_per_test, power=self.power_per_metric)
 
     def arrived(self, days: float) -> float:
         """Return the visitors that so many days bring, all variants together, in four of five such periods."""
@@ -129,7 +137,7 @@ def duration(question: Question, *, weeks: Sequence[int] = WEEKS) -> Duration:
         matured = question.matured(count * DAYS_A_WEEK)
         if matured < visitors_in_all(fixed, *question.shares) and count != weeks[-1]:
             continue  # Not even one look could be filled: looking often needs more than that.
-        design = default_design(count * DAYS_A_WEEK, alpha=question.alpha_per_test, power=question.power_per_metric)
+        design = question.design(count)
         needed = visitors_in_all(fixed * design.inflation, *question.shares)
         is_enough = matured >= needed
         if is_enough or count == weeks[-1]:
@@ -152,7 +160,7 @@ def detectable_lift(question: Question, *, weeks: int) -> float | None:
 
     Only the sign of the question's own lift counts. Checked against: `duration` of that lift.
     """
-    design = default_design(weeks * DAYS_A_WEEK, alpha=question.alpha_per_test, power=question.power_per_metric)
+    design = question.design(weeks)
     visitors = equal_visitors(question.matured(weeks * DAYS_A_WEEK), *question.shares) / design.inflation
     if visitors < 1:
         return None

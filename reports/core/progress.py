@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.core.plan import AnalysisPlan
+from experiments.core.plan import DAILY, AnalysisPlan
 
 FIRST_LOOK_DAYS = 7
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +45,7 @@ class Progress:
     final_day: int | None = None
     ended_at: datetime | None = None
     has_no_end: bool = False
+    look_every_days: int = DAILY
 
     @property
     def has_ended_early(self) -> bool:
@@ -74,8 +75,17 @@ class Progress:
 
     @property
     def look_day(self) -> int:
-        """The day of the latest look."""
-        return self.days if self.final_day is None else self.final_day
+        """The day of the latest look; before the first one the days so far."""
+        if self.final_day is not None or self.is_single_look or self.is_before_first_look:
+            return self.days if self.final_day is None else self.final_day
+        return self.days - (self.days - FIRST_LOOK_DAYS) % self.look_every_days
+
+    @property
+    def look_days(self) -> tuple[int, ...]:
+        """The days of the looks so far; none where there is one look only."""
+        if self.is_single_look or self.is_before_first_look:
+            return ()
+        return tuple(range(FIRST_LOOK_DAYS, self.look_day + 1, self.look_every_days))
 
     @property
     def cut_at(self) -> datetime:
@@ -95,7 +105,8 @@ class Progress:
         """The next time at which the verdict may change; None when it may not any more or nobody knows."""
         if self.is_final or self.has_ended_early or self.started_at is None:
             return None
-        return self.started_at + max(self.days + 1, FIRST_LOOK_DAYS) * ONE_DAY
+        day = FIRST_LOOK_DAYS if self.is_before_first_look else self.look_day + self.look_every_days
+        return self.started_at + day * ONE_DAY
 
     @property
     def growth(self) -> float:
@@ -130,6 +141,7 @@ def progress_of(
         final_day=_final_day(plan, first_exposures, days),
         ended_at=None if plan.is_imported else ended_at,
         has_no_end=plan.has_no_end,
+        look_every_days=plan.look_every_days,
     )
 
 
@@ -137,7 +149,7 @@ def _final_day(plan: AnalysisPlan, first_exposures: NDArray[np.int64], days: int
     """Return the first look at which the horizon or the planned number of visitors is reached; None while there is none."""
     if plan.is_imported or plan.started_at is None or plan.has_no_end:
         return None
-    for day in range(FIRST_LOOK_DAYS, days + 1):
+    for day in range(FIRST_LOOK_DAYS, days + 1, plan.look_every_days):
         if plan.horizon_days is not None and day >= plan.horizon_days:
             return day
         seen = np.count_nonzero(first_exposures <= microseconds(plan.started_at + day * ONE_DAY))

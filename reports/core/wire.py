@@ -62,6 +62,7 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         "is_final": progress.is_final,
         "is_imported": plan.is_imported,
         "monitoring": plan.monitoring.value,
+        "look_every_days": plan.look_every_days,
         "verdict": _verdict(analysis.verdict),
         "health": [_finding(f) for f in analysis.findings],
         "variants": [

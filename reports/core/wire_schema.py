@@ -396,6 +396,7 @@ REPORT_SCHEMA: Schema = {
             "is_final": TRUTH,
             "is_imported": TRUTH,
             "monitoring": _choice(Monitoring),
+            "look_every_days": COUNT,
             "verdict": VERDICT,
             "health": _list(FINDING),
             "variants": _list(VARIANT),

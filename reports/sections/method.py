@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.core.covariates import LOOKBACK_DAYS
-from experiments.core.plan import AnalysisPlan, PlannedMetric
+from experiments.core.plan import DAILY, AnalysisPlan, Futility, PlannedMetric
 from reports.sections import numbers
 from reports.sections.base import ReportInput, RunFacts, Section
 from reports.sections.metrics import window
@@ -92,6 +92,8 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
         rows.append(Fact("Intervals narrowest at", f"{numbers.whole(plan.planned_visitors or 0)} visitors"))
     elif plan.planned_visitors:
         rows.append(Fact("Planned visitors", numbers.whole(plan.planned_visitors)))
+    if not plan.is_imported:
+        rows.append(Fact("Looks", _looks(plan)))
     if plan.covariates:
         known = ", ".join(covariate.text for covariate in plan.covariates)
         rows.append(
@@ -112,6 +114,16 @@ def _plan_facts(report: ReportInput) -> tuple[Fact, ...]:
     rows.append(Fact("Days follow", facts.time_zone))
     rows.append(Fact("Frozen plan", "sha256 of the whole plan", report.run.plan_hash if report.run else plan.hash()))
     return tuple(rows)
+
+
+def _looks(plan: AnalysisPlan) -> str:
+    often = "every day" if plan.look_every_days == DAILY else "every week"
+    hopeless = {
+        Futility.GENTLE: "called hopeless late",
+        Futility.EAGER: "called hopeless early",
+        Futility.NEVER: "never called hopeless",
+    }
+    return f"{often} from day 7 on" + ("" if plan.has_no_end else f"; {hopeless[plan.futility]}")
 
 
 def _adjusted(plan: AnalysisPlan) -> str:

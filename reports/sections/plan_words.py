@@ -67,6 +67,7 @@ class PlanWords:
     traffic_note: str
     weekdays: tuple[tuple[str, str], ...]
     lift: str
+    looks: str
     metrics: tuple[MetricWords, ...]
 
 
@@ -88,8 +89,13 @@ def plan_words(document: Mapping[str, Any]) -> PlanWords:
             (name, numbers.whole(count)) for name, count in zip(DAY_NAMES, traffic["by_weekday"], strict=False)
         ),
         lift=numbers.typeset(f"{document['question']['lift'] * 100:g} %"),
+        looks=f"{_looked(document)} looks",
         metrics=metrics,
     )
+
+
+def _looked(document: Mapping[str, Any]) -> str:
+    return "daily" if document["question"]["look_every_days"] == 1 else "weekly"
 
 
 def _traffic_note(traffic: Mapping[str, Any], share: float) -> str:
@@ -142,7 +148,7 @@ def _metric(one: Mapping[str, Any], document: Mapping[str, Any]) -> MetricWords:
         **_guardrail(one["guardrail"]),
         correction=numbers.typeset(
             f"alpha {size['alpha_per_test']:.4g}, power {size['power_per_metric'] * 100:.3g} %, "
-            f"{size['inflation']:.3f} times the visitors for looking daily"
+            f"{size['inflation']:.3f} times the visitors for looking {_looked(document)}"
         ),
     )
 

@@ -126,6 +126,8 @@ def _more_fields(said: Mapping[str, str], ask: Ask | None) -> list[Field]:
         Field("until", "History up to", said.get("until", ""), "", "A day such as 2026-03-01; empty: yesterday"),
         Field("visitors_per_week", "New visitors a week", said.get("visitors_per_week", ""), "", "Instead of history"),
         Field("rate_percent", "Rate today", rate, "%", "Instead of history, for one metric"),
+        Field("looks", "Looks", said.get("looks", ""), "", "daily or weekly, from day 7 on"),
+        Field("futility", "Call it hopeless", said.get("futility", ""), "", "gentle, eager or never"),
     ]
 
 

@@ -88,6 +88,8 @@ VIOLATIONS: dict[str, Callable[[], models.Model]] = {
     "experiment_started_has_salt_and_time": lambda: _experiment(status="running"),
     "experiment_stopped_says_when_and_why": lambda: _experiment(**{**STARTED, "status": "stopped"}),
     "experiment_horizon_in_weeks_or_no_end": lambda: _experiment(horizon_weeks=53),
+    "experiment_looks_daily_or_weekly": lambda: _experiment(look_every_days=3),
+    "experiment_futility_known": lambda: _experiment(futility="sometimes"),
     "experiment_preset_known": lambda: _experiment(risk_preset="reckless"),
     "experiment_has_a_key": lambda: _experiment(key=""),
     "experiment_has_a_hash_attribute": lambda: _experiment(hash_attribute=""),

@@ -28,6 +28,8 @@ LOCKED: dict[str, Any] = {
     "layer_start": 10,
     "layer_end": 9_000,
     "risk_preset": "fast",
+    "look_every_days": 7,
+    "futility": "never",
     "monitoring": "confidence_sequence",
     "horizon_weeks": 9,
     "planned_visitors": 100,

@@ -7,7 +7,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
+from experiments.core.plan import DAILY, WEEKLY, Futility
 from experiments.core.refusal import Refused
 
 MOST_VARIANTS = 10
@@ -31,9 +33,15 @@ SINGLE = (
     "until",
     "visitors_per_week",
     "rate",
+    "looks",
+    "futility",
 )
+LOOKS = {"daily": DAILY, "weekly": WEEKLY}
+FUTILITY = {one.name.lower(): one for one in Futility}
 KNOWN = (*SINGLE, "metric", "format")
 PERCENT = "_percent"
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,8 @@ class Ask:
 
     `site` and `experiment` are keys; empty `metrics` mean every metric that can be planned. `weights` are the shares of the
     variants, the control first. None stands for what was not said: the lift to find, the weeks at hand, the margin of
-    guardrails without one of their own, the last day of history, and traffic and rate that override the site's own.
+    guardrails without one of their own, the last day of history, how it is looked at, and traffic and rate that override
+    the site's own.
 
     Units: `lift`, `margin`, `traffic` and `rate` are shares (0.1 is 10 %), `alpha` two-sided.
     """
@@ -61,6 +70,8 @@ class Ask:
     until: date | None = None
     visitors_per_week: float | None = None
     rate: float | None = None
+    look_every_days: int | None = None
+    futility: Futility | None = None
 
     def lift_to_find(self) -> float:
         return DEFAULT_LIFT if self.lift is None else self.lift
@@ -100,6 +111,8 @@ def read_ask(given: Mapping[str, Sequence[str]]) -> Ask:
         until=_day(said),
         visitors_per_week=_number(said, "visitors_per_week", above=0.0, highest=1e9, example="2100"),
         rate=_share(said, "rate", above=0.0, highest=0.9999, example="0.015 or 1.5%"),
+        look_every_days=_one_of(said, "looks", LOOKS),
+        futility=_one_of(said, "futility", FUTILITY),
     )
 
 
@@ -169,6 +182,14 @@ def _weights(said: Mapping[str, str]) -> tuple[float, ...] | None:
             "Give one share per variant, or leave one of the two out.",
         )
     return tuple(part / sum(parts) for part in parts)
+
+
+def _one_of(said: Mapping[str, str], name: str, known: Mapping[str, Value]) -> Value | None:
+    if name not in said:
+        return None
+    if said[name].lower() not in known:
+        raise _refused(name, said[name], f"one of {', '.join(known)}", next(iter(known)))
+    return known[said[name].lower()]
 
 
 def _day(said: Mapping[str, str]) -> date | None:

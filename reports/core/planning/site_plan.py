@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
+from experiments.core.plan import DAILY, Futility
 from reports.core.planner import (
     DAYS_A_WEEK,
     WEEKS,
@@ -18,7 +19,7 @@ from reports.core.planner import (
 )
 from reports.core.planning.ask import MOST_WEEKS, Ask
 from reports.core.planning.past import Baseline, NoBaseline, Traffic
-from reports.core.sequential.design import final_safety_alpha
+from reports.core.sequential.design import Schedule
 
 GUARDRAIL_ALPHA = 0.05
 TABLE_WEEKS = (2, 4, 6, 8)
@@ -90,6 +91,8 @@ class SitePlan:
     decide_by: str | None = None
     horizon_weeks: int | None = None
     has_no_end: bool = False
+    look_every_days: int = DAILY
+    futility: Futility = Futility.GENTLE
 
     @property
     def longest_weeks(self) -> int:
@@ -112,6 +115,8 @@ def plan_site(
     traffic_share: float = 1.0,
     horizon_weeks: int | None = None,
     has_no_end: bool = False,
+    look_every_days: int = DAILY,
+    futility: Futility = Futility.GENTLE,
 ) -> SitePlan:
     """Return sizes, durations and outlooks of every candidate at this traffic.
 
@@ -121,13 +126,28 @@ def plan_site(
     Source: STATISTICS sections 7 to 9. Checked against: statsmodels, and `duration` and `detectable_lift` one by one.
     """
     table = {*TABLE_WEEKS} | {weeks for weeks in (ask.weeks, horizon_weeks) if weeks and weeks <= MOST_WEEKS}
-    plans = tuple(_plan(ask, traffic, candidates, one, weights, traffic_share, sorted(table)) for one in candidates)
+    plans = tuple(
+        _plan(ask, traffic, candidates, one, weights, traffic_share, sorted(table), look_every_days, futility)
+        for one in candidates
+    )
     chosen = choose(plans)
     # A guardrail gets the visitors of the metric that decides, not those it would like to have.
     weeks = (chosen.weeks if chosen else None) or ask.weeks or WEEKS[-1]
     plans = tuple(replace(plan, outlook=_outlook(plan, ask, weeks), outlook_weeks=weeks) for plan in plans)
     decide_by = chosen.key if chosen else None
-    return SitePlan(ask, site, weights, traffic, traffic_share, plans, decide_by, horizon_weeks, has_no_end)
+    return SitePlan(
+        ask,
+        site,
+        weights,
+        traffic,
+        traffic_share,
+        plans,
+        decide_by,
+        horizon_weeks,
+        has_no_end,
+        look_every_days,
+        futility,
+    )
 
 
 def deciding(plans: Sequence[MetricPlan]) -> list[MetricPlan]:
@@ -155,6 +175,8 @@ def _plan(
     weights: tuple[float, ...],
     traffic_share: float,
     table: Sequence[int],
+    look_every_days: int,
+    futility: Futility,
 ) -> MetricPlan:
     sign = 1.0 if one.metric.direction is Direction.INCREASE else -1.0
     lift = sign * ask.lift_to_find()
@@ -184,6 +206,8 @@ def _plan(
         deviation=base.deviation,
         weights=() if max(weights) - min(weights) < 1e-9 else weights,
         weekly_deviation=traffic.deviation * traffic_share,
+        look_every_days=look_every_days,
+        futility=futility,
     )
     found = duration(question, weeks=range(1, ask.weeks + 1) if ask.weeks else WEEKS)
     return MetricPlan(
@@ -207,18 +231,18 @@ def _outlook(plan: MetricPlan, ask: Ask, weeks: int) -> GuardrailOutlook | None:
         base.value,
         int(matured * control),
         margin=plan.candidate.margin or ask.margin,
-        alpha=guardrail_alpha(plan.candidate.metric, weeks),
+        alpha=guardrail_alpha(plan.candidate.metric, weeks, look_every_days=question.look_every_days),
         visitors_of_treatment=int(matured * treatment),
         deviation=base.deviation,
         direction=plan.candidate.metric.direction,
     )
 
 
-def guardrail_alpha(metric: MetricDefinition, weeks: int) -> float:
+def guardrail_alpha(metric: MetricDefinition, weeks: int, *, look_every_days: int = DAILY) -> float:
     """Return the one-sided alpha of a guardrail's last look; without a conversion window it is the only one."""
     if metric.window_hours is None:
         return GUARDRAIL_ALPHA
-    return final_safety_alpha(weeks * DAYS_A_WEEK, 2 * GUARDRAIL_ALPHA) / 2
+    return Schedule(weeks * DAYS_A_WEEK, look_every_days).final_safety_alpha(2 * GUARDRAIL_ALPHA) / 2
 
 
 def _family_size(one: Candidate, candidates: Sequence[Candidate]) -> int:

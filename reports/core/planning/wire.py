@@ -29,6 +29,8 @@ def to_document(plan: SitePlan) -> dict[str, Any]:
             "weights": list(plan.weights),
             "traffic": plan.traffic_share,
             "entry": ask.entry,
+            "look_every_days": plan.look_every_days,
+            "futility": plan.futility.name.lower(),
         },
         "traffic": {
             "source": "given" if traffic.is_given else "history",

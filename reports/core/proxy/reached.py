@@ -112,7 +112,7 @@ def reached_steps(plan: AnalysisPlan, totals: VisitorTotals, progress: Progress)
     steps = tuple(declared[n] for n in kept)
     mature = [_first_look(window, totals, progress) for window in _windows(steps)]
     deep = [np.logical_or.reduce([did[n] for n in kept[first:]]) for first in range(len(kept))]
-    days = (0,) if _has_one_look(progress) else tuple(range(FIRST_LOOK_DAYS, progress.look_day + 1))
+    days = progress.look_days or (0,)
     at_risk, reached = {}, {}
     for index, variant in enumerate(totals.variants):
         mine = totals.variant == index

@@ -1,4 +1,4 @@
-"""The default design: daily looks from day 7, O'Brien-Fleming-type efficacy, non-binding futility, whole weeks."""
+"""The design of an experiment with an end: looks from day 7, O'Brien-Fleming-type efficacy, non-binding futility, whole weeks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,62 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, special
 
+from experiments.core.plan import DAILY, AnalysisPlan, Futility
 from reports.core.progress import FIRST_LOOK_DAYS
 from reports.core.sequential.bounds import HIGHEST, efficacy_bounds, nominal_alpha
 from reports.core.sequential.recursion import START, Paths, check_information, crossing_probabilities
 from reports.core.sequential.spending import spending_named
 
 DEFAULT_SPENDING = "LD-OBF"
-DEFAULT_FUTILITY = "HSD(-4)"
 
 # Safety is asked at every look, and people go on until it is shown, so its looks share one alpha as well. Most of it is kept
 # for the end, where a guardrail of few conversions is decided. Measured, 28 daily looks, 5 % base, true drop of the margin, 20,000 replicates:
 # safe at any look in 5.1 %; with O'Brien-Fleming bounds before the end and all of alpha at it 6.3 %. Power at no change 83.9 %, one look 84.4 %.
 SAFETY_SPENDING = "HSD(-8)"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When an experiment with a planned end is looked at, and how soon it is called hopeless.
+
+    Raises: ValueError unless the horizon is whole weeks.
+    """
+
+    horizon_days: int
+    every_days: int = DAILY
+    futility: Futility = Futility.GENTLE
+
+    def __post_init__(self) -> None:
+        if self.horizon_days < FIRST_LOOK_DAYS or self.horizon_days % 7:
+            raise ValueError(f"A horizon is whole weeks, because weekdays differ; {self.horizon_days} days are not.")
+
+    @property
+    def days(self) -> tuple[int, ...]:
+        return tuple(range(FIRST_LOOK_DAYS, self.horizon_days + 1, self.every_days))
+
+    @property
+    def information(self) -> tuple[float, ...]:
+        """The share of the planned data at each look, at an even flow of visitors."""
+        return tuple(day / self.horizon_days for day in self.days)
+
+    def design(self, *, alpha: float, power: float) -> Design:
+        return design(self.information, alpha=alpha, power=power, futility=spending_of(self.futility))
+
+    def final_safety_alpha(self, alpha: float) -> float:
+        """Return the alpha of a single test at the last look, so that safety asked for at all of them errs in `alpha`."""
+        return nominal_alpha(efficacy_bounds(self.information, alpha=alpha, spending=SAFETY_SPENDING)[-1])
+
+
+def schedule_of(plan: AnalysisPlan) -> Schedule | None:
+    """Return when a plan is looked at; None without a planned end of whole weeks."""
+    if plan.horizon_days is None or plan.horizon_days % 7:
+        return None
+    return Schedule(plan.horizon_days, plan.look_every_days, plan.futility)
+
+
+def spending_of(futility: Futility) -> str | None:
+    """Return the name of the spending function of a futility; None for never."""
+    return None if futility is Futility.NEVER else futility.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +94,7 @@ def design(
     alpha: float,
     power: float,
     spending: str = DEFAULT_SPENDING,
-    futility: str | None = DEFAULT_FUTILITY,
+    futility: str | None = Futility.GENTLE.value,
     is_one_sided: bool = False,
 ) -> Design:
     """Return bounds, drift and sizes of a test with looks at these fractions of the information.
@@ -151,22 +195,3 @@ def _expected_information(
     crossing = crossing_probabilities(levels, lower, upper, drift=drift)
     stopped = (crossing.upper + crossing.lower)[:-1]
     return float(stopped @ np.asarray(levels)[:-1] + (1 - stopped.sum()) * levels[-1])
-
-
-def look_days(horizon_days: int) -> tuple[int, ...]:
-    """Return the days with a look. Raises: ValueError unless the horizon is whole weeks."""
-    if horizon_days < FIRST_LOOK_DAYS or horizon_days % 7:
-        raise ValueError(f"A horizon is whole weeks, because weekdays differ; {horizon_days} days are not.")
-    return tuple(range(FIRST_LOOK_DAYS, horizon_days + 1))
-
-
-def default_design(horizon_days: int, *, alpha: float, power: float) -> Design:
-    """Return the default design of a horizon: a look each day from day 7, at an even flow of visitors."""
-    information = tuple(day / horizon_days for day in look_days(horizon_days))
-    return design(information, alpha=alpha, power=power)
-
-
-def final_safety_alpha(horizon_days: int, alpha: float) -> float:
-    """Return the alpha of a single test at the last of daily looks at safety that err in `alpha` together."""
-    information = [day / horizon_days for day in look_days(horizon_days)]
-    return nominal_alpha(efficacy_bounds(information, alpha=alpha, spending=SAFETY_SPENDING)[-1])

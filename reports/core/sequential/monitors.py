@@ -10,13 +10,7 @@ from typing import Protocol
 from experiments.core.plan import Monitoring
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
 from reports.core.sequential.confidence import critical_z, log_evidence
-from reports.core.sequential.design import (
-    DEFAULT_FUTILITY,
-    SAFETY_SPENDING,
-    default_design,
-    final_safety_alpha,
-    futility_bounds,
-)
+from reports.core.sequential.design import SAFETY_SPENDING, Schedule, futility_bounds, spending_of
 from reports.core.sequential.inference import Stagewise, repeated_p, sequential_p, stagewise
 
 PLANNED_POWER = 0.8
@@ -50,11 +44,11 @@ class Monitor(Protocol):
         """Return the alpha of a single test at the latest look, so that safety asked for at all looks errs in `alpha`."""
         ...
 
-    def planned_safety_alpha(self, alpha: float, *, horizon_days: int | None) -> float:
+    def planned_safety_alpha(self, alpha: float, *, schedule: Schedule | None) -> float:
         """Return the same for the look with the planned data in."""
         ...
 
-    def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:
+    def futility(self, alpha: float, *, schedule: Schedule | None) -> tuple[float | None, ...]:
         """Return the z of each look below which a win by the planned end is unlikely; None where there is no such z."""
         ...
 
@@ -96,18 +90,19 @@ class GroupSequential:
         bounds = efficacy_bounds(self.information, alpha=alpha, shares=self.shares, spending=SAFETY_SPENDING)
         return nominal_alpha(bounds[-1])
 
-    def planned_safety_alpha(self, alpha: float, *, horizon_days: int | None) -> float:
-        return alpha if horizon_days is None or horizon_days % 7 else final_safety_alpha(horizon_days, alpha)
+    def planned_safety_alpha(self, alpha: float, *, schedule: Schedule | None) -> float:
+        return alpha if schedule is None else schedule.final_safety_alpha(alpha)
 
-    def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:
-        if horizon_days is None or horizon_days % 7 or not self.information:
+    def futility(self, alpha: float, *, schedule: Schedule | None) -> tuple[float | None, ...]:
+        spending = None if schedule is None else spending_of(schedule.futility)
+        if schedule is None or spending is None or not self.information:
             return (None,) * len(self.information)
         found = futility_bounds(
             self.information,
             self.bounds(alpha),
             beta=1 - PLANNED_POWER,
-            spending=DEFAULT_FUTILITY,
-            drift=default_design(horizon_days, alpha=alpha, power=PLANNED_POWER).drift,
+            spending=spending,
+            drift=schedule.design(alpha=alpha, power=PLANNED_POWER).drift,
             shares=self.shares,
         )
         return tuple(bound if math.isfinite(bound) else None for bound in found)
@@ -154,10 +149,10 @@ class ConfidenceSequence:
     def safety_alpha(self, alpha: float) -> float:
         return nominal_alpha(self.bounds(alpha)[-1])
 
-    def planned_safety_alpha(self, alpha: float, *, horizon_days: int | None) -> float:
+    def planned_safety_alpha(self, alpha: float, *, schedule: Schedule | None) -> float:
         return nominal_alpha(critical_z(self.tuned_for, tuning=self.tuning, alpha=alpha))
 
-    def futility(self, alpha: float, *, horizon_days: int | None) -> tuple[float | None, ...]:
+    def futility(self, alpha: float, *, schedule: Schedule | None) -> tuple[float | None, ...]:
         return (None,) * len(self.visitors)
 
     def after_stop(self, look: int, z: float, *, level: float, alpha: float) -> Stagewise | None:

@@ -29,6 +29,8 @@ HELP = {
     "until": "The last day of history to count, 2026-03-01; left out, yesterday.",
     "visitors_per_week": "New visitors a week, instead of the site's own history.",
     "rate": "Share of visitors that convert, instead of the site's own history.",
+    "looks": "How often it is looked at from day 7 on: daily (the default) or weekly.",
+    "futility": "How soon it is called hopeless: gentle (the default), eager or never.",
 }
 
 

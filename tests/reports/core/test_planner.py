@@ -9,7 +9,7 @@ import pytest
 
 from experiments.core.power import visitors_for_shares
 from reports.core.planner import Question, detectable_lift, duration, guardrail_outlook
-from reports.core.sequential.design import default_design
+from reports.core.sequential.design import Schedule
 
 ONE_METRIC = Question(base=0.05, lift=0.24, visitors_per_day=800, guardrails=0)
 
@@ -18,7 +18,7 @@ def test_duration__one_success_metric__is_the_fixed_size_times_the_inflation() -
     found = duration(ONE_METRIC)
     fixed = visitors_for_shares(0.05, 0.062, alpha=0.05, power=0.8)
     assert found.weeks is not None
-    design = default_design(7 * found.weeks, alpha=0.05, power=0.8)
+    design = Schedule(7 * found.weeks).design(alpha=0.05, power=0.8)
     assert found.per_variant == math.ceil(fixed * design.inflation)
     assert found.total == 2 * found.per_variant
     # The horizon is the shortest: a week less does not carry the visitors.

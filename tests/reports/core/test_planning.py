@@ -13,6 +13,7 @@ from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_confint, samplesize_proportions_2indep_onetail
 
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
+from experiments.core.plan import Futility
 from experiments.core.refusal import Refused
 from reports.core.planning.advice import Advice, recommend
 from reports.core.planning.ask import read_ask
@@ -28,7 +29,7 @@ from reports.core.planning.past import (
 from reports.core.planning.site_plan import Candidate, MetricPlan, SitePlan, plan_site
 from reports.core.planning.wire import to_document
 from reports.core.progress import microseconds
-from reports.core.sequential.design import default_design
+from reports.core.sequential.design import Schedule
 from reports.sections.plan_words import plan_lines
 from tracking.core.history import VisitorHistory
 
@@ -57,7 +58,7 @@ def test_plan_site__300_visitors_a_day__recommends_the_micro_with_the_macro_as_g
         # A power of 0.8 for success and guardrail together is 0.9 for each, where there is another guardrail.
         power = 0.8 if one.key == "purchase" else 0.9
         each = samplesize_proportions_2indep_onetail(rate * 0.15, rate, power, alpha=0.05, alternative="two-sided")
-        inflation = default_design(56, alpha=0.05, power=power).inflation
+        inflation = Schedule(56).design(alpha=0.05, power=power).inflation
         assert one.duration.total == pytest.approx(2 * each * inflation, rel=0.01)
     advice = recommend(found)
     assert advice.advice is Advice.RUN_ON_MICRO
@@ -135,7 +136,7 @@ def test_plan_site__mean__is_sized_as_statsmodels_sizes_it() -> None:
     textbook = NormalIndPower().solve_power(2.0 * 0.15 / 12.0, alpha=0.05, power=0.8)
     assert found.one_look == pytest.approx(2 * textbook, rel=0.01)
     for weeks, lift in found.at_weeks:
-        design = default_design(7 * weeks, alpha=0.05, power=0.8)
+        design = Schedule(7 * weeks).design(alpha=0.05, power=0.8)
         per_variant = 9_000 * 7 * weeks / 2 / design.inflation
         assert lift is not None
         assert NormalIndPower().power(lift * 2.0 / 12.0, per_variant, alpha=0.05) == pytest.approx(0.8, abs=1e-3)
@@ -149,6 +150,30 @@ def test_plan_site__roles_of_an_experiment__share_alpha_and_only_success_metrics
     question = found.of("a").question
     assert question is not None
     assert question.alpha_per_test == pytest.approx(0.025)
+
+
+def test_plan_site__weekly_looks_without_futility__need_fewer_visitors_at_most() -> None:
+    daily = plan(per_day=20_000).of("cart").duration
+    ask = read_ask({"lift": ["15%"], "looks": ["weekly"], "futility": ["never"]})
+    assert (ask.look_every_days, ask.futility) == (7, Futility.NEVER)
+    weekly = plan_site(
+        ask,
+        site="shop",
+        traffic=given_traffic(140_000),
+        candidates=(PURCHASE, CART),
+        look_every_days=7,
+        futility=Futility.NEVER,
+    )
+    found = weekly.of("cart").duration
+    assert daily is not None and found is not None
+    assert found.total < daily.total
+    assert to_document(weekly)["question"]["look_every_days"] == 7
+
+
+def test_read_ask__looks_that_do_not_exist__is_refused_with_the_names() -> None:
+    with pytest.raises(Refused) as refused:
+        read_ask({"looks": ["hourly"]})
+    assert refused.value.code == "looks_not_allowed" and "daily, weekly" in refused.value.message
 
 
 def test_plan_site__horizon_of_the_experiment__is_in_the_table_and_told_when_it_is_too_short() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import special
 
+from experiments.core.plan import DAILY, WEEKLY, Futility
 from reports.core.sequential.bounds import efficacy_bounds, nominal_alpha
-from reports.core.sequential.design import default_design, design, look_days
+from reports.core.sequential.design import Schedule, design
 from reports.core.sequential.inference import repeated_p, sequential_p, stagewise
 from reports.core.sequential.recursion import crossing_probabilities
 from reports.core.sequential.spending import SPENDING, spending_named
@@ -51,12 +52,12 @@ def test_crossing__with_drift__is_what_simulation_finds() -> None:
 )
 def test_default_design__inflation__equals_the_specified_table(horizon: int, inflation: float) -> None:
     # STATISTICS section 4.2.
-    assert default_design(horizon, alpha=0.05, power=0.8).inflation == pytest.approx(inflation, abs=6e-4)
+    assert Schedule(horizon).design(alpha=0.05, power=0.8).inflation == pytest.approx(inflation, abs=6e-4)
 
 
 def test_default_design__four_weeks__has_the_specified_bounds_and_sizes() -> None:
-    found = default_design(28, alpha=0.05, power=0.8)
-    at = [look_days(28).index(day) for day in (7, 14, 21, 28)]
+    found = Schedule(28).design(alpha=0.05, power=0.8)
+    at = [Schedule(28).days.index(day) for day in (7, 14, 21, 28)]
     assert [found.efficacy[i] for i in at] == pytest.approx([4.333, 3.042, 2.475, 2.140], abs=6e-4)
     assert [found.futility[i] for i in at] == pytest.approx([-1.026, -0.128, 0.906, 2.140], abs=6e-4)
     assert found.expected_if_real == pytest.approx(0.76, abs=0.011)
@@ -64,7 +65,7 @@ def test_default_design__four_weeks__has_the_specified_bounds_and_sizes() -> Non
 
 
 def test_design__with_futility__has_the_planned_power() -> None:
-    found = default_design(28, alpha=0.05, power=0.8)
+    found = Schedule(28).design(alpha=0.05, power=0.8)
     crossing = crossing_probabilities(found.information, found.futility, found.efficacy, drift=found.drift)
     assert crossing.upper.sum() == pytest.approx(0.8, abs=1e-5)
 
@@ -74,10 +75,27 @@ def test_design__without_futility__inflates_less() -> None:
     assert found.inflation == pytest.approx(1.049, abs=6e-4)
 
 
+@pytest.mark.parametrize(
+    ("horizon", "every_days", "futility", "inflation", "if_null"),
+    [
+        (35, DAILY, Futility.EAGER, 1.155, 0.51),
+        (28, DAILY, Futility.NEVER, 1.049, 1.04),
+        (28, WEEKLY, Futility.GENTLE, 1.040, 0.652),
+    ],
+)
+def test_schedule__other_looks_and_futility__equals_the_specified_table(
+    horizon: int, every_days: int, futility: Futility, inflation: float, if_null: float
+) -> None:
+    # STATISTICS section 4.2, alternatives; its .99 for "never" is a share of the most, here it is of one look.
+    found = Schedule(horizon, every_days, futility).design(alpha=0.05, power=0.8)
+    assert found.inflation == pytest.approx(inflation, abs=1e-3)
+    assert found.expected_if_null == pytest.approx(if_null, abs=0.006)
+
+
 @pytest.mark.parametrize("days", [0, 5, 10, 30])
 def test_horizon__not_whole_weeks__is_refused(days: int) -> None:
     with pytest.raises(ValueError, match="whole weeks"):
-        look_days(days)
+        Schedule(days)
 
 
 def test_bounds__information_that_falls__is_refused() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
-from experiments.core.plan import AnalysisPlan, Monitoring, PlannedMetric, PlannedVariant
+from experiments.core.plan import DAILY, AnalysisPlan, Futility, Monitoring, PlannedMetric, PlannedVariant
 from tracking.core.totals import DailyExposures, ExposureCounts, VisitorTotals
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -66,6 +66,8 @@ def plan(
     planned_visitors: int | None = None,
     alpha: float = 0.05,
     has_no_end: bool = False,
+    look_every_days: int = DAILY,
+    futility: Futility = Futility.GENTLE,
 ) -> AnalysisPlan:
     """Return a plan whose first variant is the control."""
     shares = weights or {"control": 0.5, "treatment": 0.5}
@@ -80,6 +82,8 @@ def plan(
         horizon_days=horizon_days,
         planned_visitors=planned_visitors,
         monitoring=Monitoring.CONFIDENCE_SEQUENCE if has_no_end else Monitoring.GROUP_SEQUENTIAL,
+        look_every_days=look_every_days,
+        futility=futility,
         is_imported=is_imported,
         started_at=None if is_imported else START,
     )
