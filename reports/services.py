@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import DatabaseError
 from django.db.models import Exists, OuterRef, Q
 
+from experiments.core.covariates import LOOKBACK_HOURS
 from experiments.core.lifecycle import Status
 from experiments.core.plan import AnalysisPlan
 from experiments.core.refusal import Refused
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Who had been here before is asked of every visitor up to so many; beyond, a second walk through the events costs too much
+# for what no verdict rests on, and is made only for covariates.
+MOST_LOOKED_BACK_AT = 200_000
 LEASE = timedelta(minutes=30)  # longer than the hard time limit of a task, so nobody computes beside a living holder
 LONGEST_BACK_OFF = 16  # a failing experiment is tried at most this many times less often
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,6 +106,8 @@ def read_inputs(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime) 
     request = totals_request(experiment=experiment, plan=plan, as_of=as_of)
     store = event_store()
     exposures = store.exposure_counts(request)
+    if sum(exposures.visitors.values()) <= MOST_LOOKED_BACK_AT:
+        request = replace(request, lookback_hours=LOOKBACK_HOURS)
     if is_split_in_doubt(plan, exposures):
         request = replace(request, traits=tuple(dict.fromkeys((*request.traits, *SEGMENT_TRAITS))))
     totals = store.visitor_totals(request)

@@ -286,20 +286,22 @@ EXPOSURES = _object(
 _WEEK_COMPARED = _object(
     {"variant": TEXT, "effect": NULLABLE_NUMBER, "ci_low": NULLABLE_NUMBER, "ci_high": NULLABLE_NUMBER, "alpha": SHARE}
 )
+_PART_OF_VISITORS: dict[str, Schema] = {
+    "values": _list(_object({"variant": TEXT, "visitors": COUNT, "value": NULLABLE_NUMBER})),
+    "comparisons": _list({"anyOf": [_WEEK_COMPARED, _object({"variant": TEXT, "not_computable": NOT_COMPUTABLE})]}),
+}
+_SAME_EFFECT_P: Schema = {"type": "object", "additionalProperties": NULLABLE_SHARE}
+NEWCOMERS = _object(
+    {
+        "groups": _list(_object({"group": {"enum": ["new", "returning"]}, **_PART_OF_VISITORS})),
+        "same_effect_p": _SAME_EFFECT_P,
+    },
+    description="By whether a visitor had been seen in the 28 days before the first exposure, each group at one look.",
+)
 WEEKS = _object(
     {
-        "weeks": _list(
-            _object(
-                {
-                    "starts_at": MOMENT,
-                    "values": _list(_object({"variant": TEXT, "visitors": COUNT, "value": NULLABLE_NUMBER})),
-                    "comparisons": _list(
-                        {"anyOf": [_WEEK_COMPARED, _object({"variant": TEXT, "not_computable": NOT_COMPUTABLE})]}
-                    ),
-                }
-            )
-        ),
-        "same_effect_p": {"type": "object", "additionalProperties": NULLABLE_SHARE},
+        "weeks": _list(_object({"starts_at": MOMENT, **_PART_OF_VISITORS})),
+        "same_effect_p": _SAME_EFFECT_P,
     },
     description="By the week of the first exposure, each week at one look; `same_effect_p` per treatment (Cochran's Q).",
 )
@@ -330,6 +332,7 @@ TIMING = _object(
                     "key": TEXT,
                     "weeks": {"anyOf": [WEEKS, {"type": "null"}]},
                     "delays": {"anyOf": [DELAYS, {"type": "null"}]},
+                    "newcomers": {"anyOf": [NEWCOMERS, {"type": "null"}]},
                     "novelty": _list(
                         _object(
                             {

@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.core.methods.base import NotComputable
 from reports.core.statistics import Statistic
-from reports.core.timing import Before, Delays, MetricTiming, Novelty, Timing, Weeks
+from reports.core.timing import Before, Delays, MetricTiming, Newcomers, Novelty, Timing, Weeks
 from reports.core.timing.weeks import WeekEffect
 
 LABEL = "exploratory, not a decision basis"
@@ -28,6 +28,7 @@ def _metric(metric: MetricTiming) -> dict[str, Any]:
         "weeks": _weeks(metric.weeks) if metric.weeks is not None else None,
         "delays": _delays(metric.delays) if metric.delays is not None else None,
         "novelty": [_novelty(trend) for trend in metric.novelty],
+        "newcomers": _newcomers(metric.newcomers) if metric.newcomers else None,
     }
 
 
@@ -42,6 +43,20 @@ def _weeks(weeks: Weeks) -> dict[str, Any]:
             for week in weeks.weeks
         ],
         "same_effect_p": dict(weeks.same_effect_p),
+    }
+
+
+def _newcomers(found: Newcomers) -> dict[str, Any]:
+    return {
+        "groups": [
+            {
+                "group": group,
+                "values": [_value(variant, statistic) for variant, statistic in found.values[index].items()],
+                "comparisons": [_effect(variant, pair[index], found.alpha) for variant, pair in found.effects.items()],
+            }
+            for index, group in enumerate(("new", "returning"))
+        ],
+        "same_effect_p": dict(found.same_effect_p),
     }
 
 

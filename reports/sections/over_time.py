@@ -49,6 +49,7 @@ class Block:
     days: Table | None
     delays: Table | None
     curves: Curves | None
+    newcomers: Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,10 @@ def build(report: ReportInput) -> OverTime | None:
             _days(entry["novelty"], names) if entry.get("novelty") else None,
             _delays(entry["delays"], names) if entry.get("delays") else None,
             _curves(entry["delays"], names) if entry.get("delays") else None,
+            _newcomers(entry["newcomers"], known[entry["key"]], names) if entry.get("newcomers") else None,
         )
         for entry in timing["metrics"]
-        if entry["key"] in known and (entry.get("weeks") or entry.get("novelty") or entry.get("delays"))
+        if entry["key"] in known and any(entry.get(part) for part in ("weeks", "novelty", "delays", "newcomers"))
     )
     if not blocks:
         return None
@@ -100,6 +102,28 @@ def _weeks(weeks: Mapping[str, Any], metric: Mapping[str, Any], names: Mapping[s
         (*variants, *(f"{t}, effect" for t in treatments)),
         tuple(rows),
         _same_effect({names[key]: p for key, p in weeks["same_effect_p"].items()}),
+    )
+
+
+def _newcomers(found: Mapping[str, Any], metric: Mapping[str, Any], names: Mapping[str, str]) -> Table:
+    new = found["groups"][0]
+    rows = tuple(
+        Row(
+            "New visitors" if group["group"] == "new" else "Returning visitors",
+            (*(_value(metric, v) for v in group["values"]), *(_effect(metric, c) for c in group["comparisons"])),
+        )
+        for group in found["groups"]
+    )
+    told = [f"{names[key]}: p = {numbers.p_value(p)}" for key, p in found["same_effect_p"].items() if p is not None]
+    test = f"Test of one effect in both groups: {', '.join(told)}." if told else "Too little for a test of one effect."
+    return Table(
+        (
+            *(names[v["variant"]] for v in new["values"]),
+            *(f"{names[c['variant']]}, effect" for c in new["comparisons"]),
+        ),
+        rows,
+        f"{test} Returning: seen in the 28 days before their first exposure. An effect on returning visitors alone may be "
+        "curiosity about something new.",
     )
 
 

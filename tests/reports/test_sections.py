@@ -479,6 +479,29 @@ def test_over_time__weeks_and_delays__are_tables_with_intervals_and_a_label() ->
     assert "+50.0 % by half of the window and at +10.0 % by its end" in plain(block.delays.reading)
 
 
+def test_over_time__new_and_returning_visitors__are_a_table_with_its_test() -> None:
+    def group(name: str, effect: float) -> dict[str, Any]:
+        values = [{"variant": v, "visitors": 400, "value": 0.1} for v in ("control", "banner")]
+        compared = {
+            "variant": "banner",
+            "effect": effect,
+            "ci_low": effect - 0.01,
+            "ci_high": effect + 0.01,
+            "alpha": 0.05,
+        }
+        return {"group": name, "values": values, "comparisons": [compared]}
+
+    groups = [group("new", 0.0), group("returning", 0.05)]
+    entry = {"groups": groups, "same_effect_p": {"banner": 0.003}}
+    view = build_over_time(report(document=_timed(weeks=None, delays=None, novelty=[], newcomers=entry)))
+    assert view is not None
+    table = view.blocks[0].newcomers
+    assert table is not None
+    assert [row.label for row in table.rows] == ["New visitors", "Returning visitors"]
+    assert plain(table.rows[1].cells[-1]) == "+5.00 pp (+4.00 pp to +6.00 pp)"
+    assert "p = 0.003" in table.reading
+
+
 def test_over_time__variants_with_names__go_by_them() -> None:
     document = _timed()
     document["variants"] = [dict(v, name=f"The {v['key']}") for v in document["variants"]]

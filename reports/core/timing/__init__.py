@@ -9,6 +9,7 @@ from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.progress import Progress
 from reports.core.timing.before import Before, before_of
 from reports.core.timing.delays import Delays, delays_of
+from reports.core.timing.newcomers import Newcomers, newcomers_of
 from reports.core.timing.novelty import Novelty, novelty_of
 from reports.core.timing.weeks import Weeks, weeks_of
 from tracking.core.totals import VisitorTotals
@@ -25,6 +26,7 @@ class MetricTiming:
     weeks: Weeks | None
     delays: Delays | None
     novelty: tuple[Novelty, ...]
+    newcomers: Newcomers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,19 @@ def _timing(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, p
         weeks_of(plan, planned, totals, progress),
         delays_of(plan, planned, totals, progress),
         novelty_of(plan, planned, totals, progress),
+        newcomers_of(plan, planned, totals, progress),
     )
 
 
-__all__ = ["NOTHING", "WATCHED", "Before", "Delays", "MetricTiming", "Novelty", "Timing", "Weeks", "timing_of"]
+__all__ = [
+    "NOTHING",
+    "WATCHED",
+    "Before",
+    "Delays",
+    "MetricTiming",
+    "Newcomers",
+    "Novelty",
+    "Timing",
+    "Weeks",
+    "timing_of",
+]

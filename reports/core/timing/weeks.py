@@ -76,7 +76,7 @@ def weeks_of(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, 
     at_once = replace(progress, is_single_look=True, as_of=progress.cut_at)
     mine = replace(totals, columns={c.name: totals.columns[c.name] for c in kind.columns(planned.metric)})
     values = [measured(plan, planned, mine.of(week == number), at_once).now for number in range(count)]
-    effects = {v.key: _effects(plan, values, v.key) for v in plan.treatments}
+    effects = {v.key: effects_of(plan, values, v.key) for v in plan.treatments}
     weeks = tuple(
         Week(
             moment(start + number * WEEK_US),
@@ -88,10 +88,10 @@ def weeks_of(plan: AnalysisPlan, planned: PlannedMetric, totals: VisitorTotals, 
     return Weeks(weeks, plan.alpha, {key: same_effect_p(found, alpha=plan.alpha) for key, found in effects.items()})
 
 
-def _effects(
+def effects_of(
     plan: AnalysisPlan, values: Sequence[Mapping[str, Statistic]], variant: str
 ) -> list[WeekEffect | NotComputable]:
-    """Compare a treatment with the control in every week; all weeks in one go, as the looks of a course are."""
+    """Compare a treatment with the control in every part of the visitors; all in one go, as the looks of a course are."""
     treated, controls = [v[variant] for v in values], [v[plan.control.key] for v in values]
     critical = critical_value(plan.alpha)
     looks = [Look(0, 0.0, 0.0, critical, None, t, c) for t, c in zip(treated, controls, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,6 +166,36 @@ def test_weeks__before_the_first_look_and_in_the_first_week__are_not_shown() -> 
     assert _run(people, day=7).timing.metrics[0].weeks is None
     exploratory = _run(people, role=Role.EXPLORATORY)
     assert exploratory.timing.metrics == ()
+
+
+def test_newcomers__effect_on_those_who_knew_the_page__is_told_apart_from_new_visitors() -> None:
+    people = _world(per_day=400)
+    rng, n = np.random.default_rng(4), len(people.variant)
+    seen = rng.random(n) < 0.4
+    cart = rng.random(n) < np.where(seen & (people.variant == 1), 0.26, 0.2)
+    columns = {"cart": cart.astype(float)}
+    people = replace(worlds.totals(NAMES, people.variant, columns, people.first_exposure), seen_before=seen)
+    found = _run(people).timing.metrics[0].newcomers
+    assert found is not None
+    matured = people.first_exposure + worlds.DAY_US <= worlds.microseconds(worlds.at_day(28))
+    for index, group in enumerate((~seen, seen)):
+        arms = [
+            Proportion(int(mine.sum()), int(cart[mine].sum()))
+            for mine in (matured & group & (people.variant == v) for v in (0, 1))
+        ]
+        assert [found.values[index][name] for name in NAMES] == arms
+        expected, got = ScoreMethod().compare(arms[1], arms[0], alpha=0.05), found.effects["treatment"][index]
+        assert isinstance(got, WeekEffect) and isinstance(expected, Comparison)
+        assert (got.effect, got.interval.low) == pytest.approx((expected.effect, expected.interval.low), abs=1e-9)
+    p_value = found.same_effect_p["treatment"]
+    assert p_value is not None and p_value < 0.01
+
+
+def test_newcomers__nobody_asked_or_hardly_anybody_returns__is_not_shown() -> None:
+    people = _world()
+    assert _run(people).timing.metrics[0].newcomers is None
+    few = replace(people, seen_before=np.arange(len(people.variant)) < 99)
+    assert _run(few).timing.metrics[0].newcomers is None
 
 
 def test_novelty__effect_that_wears_off__is_found_in_a_fixed_group() -> None:
