@@ -203,6 +203,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "compact": {"task": "tracking.compact", "schedule": 10.0, "options": {"expires": 10}},
     "analyse": {"task": "reports.analyse_due", "schedule": 60.0, "options": {"expires": 60}},
+    "certify": {"task": "reports.certify_due", "schedule": 300.0, "options": {"expires": 300}},
     "expire": {"task": "tracking.expire", "schedule": crontab(hour="3", minute="10"), "options": {"expires": 3600}},
     "heartbeat": {"task": "config.heartbeat", "schedule": 10.0, "options": {"expires": 10}},
 }

@@ -63,6 +63,64 @@ class AnalysisSchedule(models.Model):
         return f"{self.experiment} due {self.due_at:%Y-%m-%d %H:%M}" if self.due_at else f"{self.experiment} not due"
 
 
+class Certificate(models.Model):
+    """What the engine would do with an experiment, simulated on the site's own rates; never changed once it is done.
+
+    `inputs` are those of `CertificateQuestion`; `asked_hash` is of what somebody chose among them, `inputs_hash` of all, the site's rates
+    and traffic of that day included; `truths_done` counts up while it is computed. `registered_at` is the start that it
+    was registered with; `is_late` says that it was made after that start, from the history before it.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    site = models.ForeignKey("experiments.Site", on_delete=models.CASCADE, related_name="certificates")
+    experiment = models.ForeignKey(
+        "experiments.Experiment", null=True, blank=True, on_delete=models.CASCADE, related_name="certificates"
+    )
+    steps = models.JSONField()
+    inputs = models.JSONField()
+    inputs_hash = models.CharField(max_length=64)
+    asked_hash = models.CharField(max_length=64)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WAITING)
+    truths_done = models.PositiveSmallIntegerField(default=0)
+    truths = models.PositiveSmallIntegerField()
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    code_version = models.CharField(max_length=60, blank=True)
+    requested_at = models.DateTimeField()
+    taken_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    registered_at = models.DateTimeField(null=True, blank=True)
+    is_late = models.BooleanField(default=False)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["experiment", "status", "-id"]),
+            models.Index(fields=["site", "asked_hash", "-id"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "inputs_hash"], name="certificate_once_per_question"),
+            models.CheckConstraint(
+                condition=Q(status="done", result__isnull=False, error__isnull=True)
+                | Q(status="failed", result__isnull=True, error__isnull=False)
+                | Q(status__in=["waiting", "running"], result__isnull=True, error__isnull=True),
+                name="certificate_has_a_result_or_an_error_when_over",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Certificate {self.pk}: {self.status}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in {self.Status.WAITING, self.Status.RUNNING}
+
+
 class MetricAudit(models.Model):
     """What a metric's self-audit found, never changed afterwards. The newest one is also noted on the metric itself."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from experiments.core.funnel import funnel_steps
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metrics import Column, MetricDefinition, Role
 from experiments.core.plan import DAILY, Futility
@@ -93,7 +94,9 @@ def plan_for(ask: Ask, subject: Subject, *, now: datetime) -> SitePlan:
         )
     since, until = period(today, zone)
     as_of = until - 1 if ask.until is not None else microseconds(now)
-    history = _history(ask, subject, wanted, since=since, until=until, as_of=as_of)
+    steps = _funnel(ask, subject)
+    asked = [*(metric for metric, _, _ in wanted), *steps]
+    history = _history(ask, subject, asked, since=since, until=until, as_of=as_of)
     traffic: Traffic | None
     if ask.visitors_per_week is not None:
         traffic = given_traffic(ask.visitors_per_week)
@@ -103,7 +106,7 @@ def plan_for(ask: Ask, subject: Subject, *, now: datetime) -> SitePlan:
         raise _no_traffic(ask, subject)
     weights = ask.weights or (subject.draft.weights if subject.draft else ()) or (0.5, 0.5)
     share = ask.traffic if ask.traffic is not None else (subject.draft.traffic if subject.draft else 1.0)
-    return plan_site(
+    plan = plan_site(
         ask,
         site=subject.site.key,
         traffic=traffic,
@@ -115,6 +118,21 @@ def plan_for(ask: Ask, subject: Subject, *, now: datetime) -> SitePlan:
         look_every_days=ask.look_every_days or (subject.draft.look_every_days if subject.draft else DAILY),
         futility=ask.futility or (subject.draft.futility if subject.draft else Futility.GENTLE),
     )
+    draft = subject.draft
+    return replace(
+        plan,
+        funnel=tuple(Candidate(step, baseline_of(step, history, as_of=as_of)) for step in steps) if history else (),
+        risk_preset=draft.risk_preset if draft else plan.risk_preset,
+        change_type=draft.change_type if draft else "",
+        target_step=draft.target_step if draft else None,
+    )
+
+
+def _funnel(ask: Ask, subject: Subject) -> tuple[MetricDefinition, ...]:
+    """Return the steps towards the goal that the experiment declares, or the site; none where a rate was given."""
+    if ask.rate is not None:
+        return ()
+    return funnel_steps([m.metric for m in subject.draft.metrics] if subject.draft else subject.metrics)
 
 
 Wanted = tuple[MetricDefinition, Role | None, float | None]
@@ -145,13 +163,13 @@ def _wanted(ask: Ask, subject: Subject) -> list[Wanted]:
 
 
 def _history(
-    ask: Ask, subject: Subject, wanted: Sequence[Wanted], *, since: int, until: int, as_of: int
+    ask: Ask, subject: Subject, wanted: Sequence[MetricDefinition], *, since: int, until: int, as_of: int
 ) -> VisitorHistory | None:
     """Return the site's past, or None when every number it could tell was given."""
     if ask.visitors_per_week is not None and ask.rate is not None:
         return None
     columns: dict[str, Column] = {}
-    for metric, _, _ in wanted:
+    for metric in wanted:
         for column in METRIC_KINDS[metric.kind].columns(metric):
             columns[column.name] = column
     return event_store().visitor_history(

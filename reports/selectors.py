@@ -16,8 +16,8 @@ from experiments.core.plan import AnalysisPlan
 from experiments.core.refusal import Refused
 from experiments.selectors.experiments import analysable_experiments, experiment_by_key
 from experiments.selectors.plans import plan_of
-from reports.models import AnalysisRun
-from reports.sections.base import ExperimentFacts, ReportInput, RunFacts
+from reports.models import AnalysisRun, Certificate
+from reports.sections.base import CertificateFacts, ExperimentFacts, ReportInput, RunFacts
 
 if TYPE_CHECKING:
     from experiments.selectors.experiments import Experiment
@@ -137,7 +137,18 @@ def report_input(experiment: Experiment, *, now: datetime, run: AnalysisRun | No
         now=now,
         refresh_minutes=refresh_minutes(),
         is_latest=shown is None or newest_good is None or shown.pk == newest_good.pk,
+        certificate=_certificate_facts(experiment),
     )
+
+
+def _certificate_facts(experiment: Experiment) -> CertificateFacts | None:
+    """Return the certificate registered with the start, once it is done."""
+    row = Certificate.objects.filter(
+        experiment=experiment, registered_at__isnull=False, status=Certificate.Status.DONE
+    ).first()
+    if row is None or row.finished_at is None:
+        return None
+    return CertificateFacts(row.inputs, row.result, row.finished_at, row.is_late)
 
 
 def report_rows(experiments: Sequence[Experiment]) -> list[ReportRow]:

@@ -9,7 +9,8 @@ from uuid import uuid4
 from celery import shared_task
 from django.utils import timezone
 
-from experiments.services import close_due_experiments, open_due_experiments
+from experiments.services import close_due_experiments, note_forecast, open_due_experiments
+from reports.certificates import compute_certificate, due_certificates, forecast_of
 from reports.drawings import delay_drawings, exposure_drawings
 from reports.models import AnalysisRun
 from reports.sections.exposures import build as build_exposures
@@ -41,6 +42,25 @@ def analyse_experiment(experiment_id: int) -> int | None:
     if run.status == AnalysisRun.Status.DONE:
         _draw_ahead(run)
     return run.pk
+
+
+@shared_task(name="reports.certify_due", ignore_result=True)
+def certify_due() -> int:
+    """Hand out one task for each certificate that waits, and note why an experiment has none; return how many."""
+    due = due_certificates(now=timezone.now())
+    for experiment, problem in due.problems:
+        note_forecast(experiment=experiment, forecast=problem)
+    for certificate in due.certificates:
+        simulate_certificate.delay(certificate.pk)
+    return len(due.certificates)
+
+
+@shared_task(name="reports.simulate_certificate", ignore_result=True)
+def simulate_certificate(certificate_id: int) -> None:
+    """Simulate one certificate if it still waits, and note on its experiment what it says."""
+    done = compute_certificate(certificate_id=certificate_id, now=timezone.now())
+    if done is not None and done.result is not None and done.experiment is not None:
+        note_forecast(experiment=done.experiment, forecast=forecast_of(done))
 
 
 def _draw_ahead(run: AnalysisRun) -> None:

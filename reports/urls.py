@@ -11,6 +11,7 @@ urlpatterns = [
     path("reports/", pages.report_list, name="report-list"),
     # Before the reports; no experiment may have such a key.
     path("reports/planner/", planner.planner, name="planner"),
+    path("reports/planner/simulate/", planner.simulate, name="planner-simulate"),
     path("reports/<str:key>/", pages.report, name="report"),
     path("reports/<str:key>/analyse/", pages.analyse_now, name="report-analyse"),
     path("reports/<str:key>/report.json", pages.report_json, name="report-json"),

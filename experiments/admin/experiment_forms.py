@@ -13,6 +13,7 @@ from experiments.admin.guard import posted_fields, posted_rows
 from experiments.core.lifecycle import Status, editable_fields, frozen_reason
 from experiments.core.metrics import Conversion, Role
 from experiments.core.plan import Monitoring
+from experiments.core.sharing import cost_of_sharing
 from experiments.core.targeting import condition_problems
 from experiments.models import GRID, Experiment, ExperimentMetric, Metric, Site, Variant
 
@@ -180,6 +181,15 @@ class VariantForm(forms.ModelForm):  # type: ignore[type-arg]
         return super().has_changed()
 
 
+def sharing_words() -> str:
+    """Say what a further metric that may win costs."""
+    costs = ", ".join(f"{n}: {cost_of_sharing(n):.2f}" for n in (2, 3, 4, 6))
+    return (
+        f"Metrics that may win share alpha: of so many each needs that many times the visitors of one alone, {costs}; "
+        "the steps of a funnel, all with windows, are weighed together and cost nothing."
+    )
+
+
 class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
     """A metric in its role; its margin in per cent."""
 
@@ -189,7 +199,7 @@ class MetricRowForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminSelectWidget(),
         help_text="Usual: a micro conversion is a proxy, the macro conversion a guardrail with 10 % margin. Primary: what the "
         "experiment is about. Proxy: a micro conversion that may decide early. Guardrail: must not get worse than its margin. "
-        "Exploratory: shown, never decides.",
+        "Exploratory: shown, never decides. " + sharing_words(),
     )
     margin = PercentField(per_percent=0.01, required=False, label="Margin (%)")
 

@@ -45,6 +45,8 @@ class ExperimentPage:
     ruleset_version: int | None
     report: str
     planner: str
+    forecast: str
+    is_hopeless: bool
     end_reason: str
     started_at: datetime | None
     ended_at: datetime | None
@@ -75,12 +77,30 @@ def page_of(experiment: Experiment, now: datetime) -> ExperimentPage:
         ruleset_version=latest_ruleset_version(experiment.site),
         report=report_address(experiment) if experiment.is_started else "",
         planner="" if experiment.is_started or experiment.is_imported else planner_address(experiment),
+        forecast=_forecast(experiment),
+        is_hopeless=bool(experiment.forecast.get("is_hopeless")),
         end_reason=experiment.end_reason,
         started_at=experiment.started_at,
         ended_at=experiment.ended_at,
         previews=_previews(experiment) if _can_preview(experiment) else (),
         preview_days=preview_lasts().days,
     )
+
+
+def _forecast(experiment: Experiment) -> str:
+    """Say what the simulation of this experiment found; empty while there is none."""
+    found = experiment.forecast
+    if "problem" in found:
+        return f"Not simulated: {found['message']}"
+    if "ship" not in found:
+        return ""
+    text = (
+        f"Simulated on this site's own rates: a gain of {found['gain'] * 100:g} % at the goal is shipped in {found['ship'] * 100:.0f} % of "
+        f"cases, after {found['weeks']:.1f} weeks on average."
+    )
+    if found["is_hopeless"]:
+        text += " Do not run it as an A/B test: test something bolder, higher in the funnel, or on more pages at once."
+    return text
 
 
 def _can_preview(experiment: Experiment) -> bool:

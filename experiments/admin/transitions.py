@@ -153,6 +153,15 @@ def _obstacles(deed: Deed, experiment: Experiment, now: datetime) -> tuple[Obsta
     return start_obstacles(experiment, now) if deed.key == Action.START else ()
 
 
+def hopeless_words(experiment: Experiment) -> str:
+    """Say what the simulation found of an experiment that will hardly find anything."""
+    found = experiment.forecast
+    return (
+        f"“{experiment.name}”: a gain of {found['gain'] * 100:g} % at the goal would be shipped in {found['ship'] * 100:.0f} % of cases. "
+        "Do not run it as an A/B test: test something bolder, higher in the funnel, or on more pages at once."
+    )
+
+
 class ConfirmForm(forms.Form):
     """What a deed asks for beside a yes."""
 
@@ -163,6 +172,13 @@ class ConfirmForm(forms.Form):
                 label="Why do you stop it?",
                 help_text="One sentence; the report and the archive show it. For example: “B won, rolling it out on Monday.”",
                 widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "autofocus": True}),
+            )
+        hopeless = [e for e in experiments if deed.key == Action.START and e.forecast.get("is_hopeless")]
+        if hopeless:
+            self.fields["knows_it_is_hopeless"] = forms.BooleanField(
+                label="Start it all the same",
+                help_text=" ".join(hopeless_words(e) for e in hopeless),
+                error_messages={"required": "Tick this to start an experiment that will hardly find anything."},
             )
         if deed.key == CLONE and len(experiments) == 1:
             self.fields["name"] = forms.CharField(

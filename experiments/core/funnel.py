@@ -8,6 +8,7 @@ from experiments.core.metrics import Conversion, MetricDefinition
 from experiments.core.plan import PlannedMetric
 
 CONVERSION_KIND = "conversion"
+PROXY_ENGINE, METRIC_RULE = "proxy_engine", "metric_rule"
 
 
 def funnel_steps(metrics: Iterable[MetricDefinition], *, needs_windows: bool = True) -> tuple[MetricDefinition, ...]:
@@ -31,7 +32,7 @@ def decision_rule_for(metrics: Iterable[PlannedMetric], *, is_imported: bool) ->
     steps = funnel_steps(frozen, needs_windows=not is_imported)
     if steps:
         path = " → ".join(step.name or step.key for step in steps)
-        return "proxy_engine", f"The metrics declare a funnel: {path}."
-    return "metric_rule", (
+        return PROXY_ENGINE, f"The metrics declare a funnel: {path}."
+    return METRIC_RULE, (
         "The metrics declare no funnel, which takes milestones with a place on the way and a macro conversion, each with a window."
     )

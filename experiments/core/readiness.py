@@ -8,14 +8,17 @@ from datetime import datetime
 from typing import Any
 
 from experiments.core.covariates import covariate_from_text
+from experiments.core.funnel import funnel_steps
 from experiments.core.metric_kinds import METRIC_KINDS
 from experiments.core.metric_kinds.base import StatisticKind
 from experiments.core.metrics import Conversion, MetricDefinition, Role
 from experiments.core.refusal import Refused
+from experiments.core.sharing import cost_of_sharing
 from experiments.core.targeting import condition_problems
 
 GRID = 10_000
 BOLD_MARGIN = 0.2
+MOST_CONFIRMATORY = 3  # micro conversions that may win without a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,25 @@ def check_audits(draft: Draft) -> Iterator[Obstacle]:
             )
 
 
+def check_confirmatory(draft: Draft) -> Iterator[Obstacle]:
+    """Ask for a reason for every micro conversion beyond the usual number that could win by itself.
+
+    Steps of a funnel are weighed together by the proxy engine and cost each other nothing.
+    """
+    if funnel_steps(m.definition for m in draft.metrics):
+        return
+    success = [m for m in draft.metrics if m.role in {Role.PRIMARY, Role.PROXY}]
+    micro = [m for m in success if m.definition.conversion is not Conversion.MACRO]
+    for number, planned in enumerate(micro[MOST_CONFIRMATORY:], start=MOST_CONFIRMATORY + 1):
+        if not planned.reason.strip():
+            yield Obstacle(
+                "micro_without_reason",
+                f"'{planned.definition.key}' is micro conversion number {number} that could win: all share alpha, so that each of "
+                f"{len(success)} needs {cost_of_sharing(len(success)):.2f} times the visitors of one alone.",
+                "Make it exploratory, or write in its reason why it must be able to decide.",
+            )
+
+
 def check_target(draft: Draft) -> Iterator[Obstacle]:
     if draft.target_step and draft.target_step not in draft.milestones:
         yield Obstacle(
@@ -317,6 +339,7 @@ READINESS_CHECKS: tuple[Check, ...] = (
     check_margins,
     check_definitions,
     check_audits,
+    check_confirmatory,
     check_target,
     check_audience,
     check_layer,

@@ -79,6 +79,7 @@ class Migration(migrations.Migration):
                 ('layer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='experiments', to='experiments.layer')),
                 ('futility', models.CharField(choices=[('HSD(-4)', 'Gently'), ('HSD(-2)', 'Eagerly'), ('never', 'Never')], default='HSD(-4)', help_text='When to call it hopeless before the planned end: advice only, it never costs alpha. Eagerly saves most when an idea does nothing and needs some 6 % more visitors at most; never needs the fewest at most and the most on average.', max_length=10)),
                 ('look_every_days', models.PositiveSmallIntegerField(choices=[(1, 'Every day'), (7, 'Every week')], default=1, help_text='From day 7 on. Weekly looks need some 5 % fewer visitors at most and answer a few days later on average.')),
+                ('forecast', models.JSONField(blank=True, default=dict, editable=False)),
             ],
             options={
                 'ordering': ['-created_at', 'key'],
@@ -201,7 +202,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('role', models.CharField(choices=[('primary', 'Primary'), ('proxy', 'Proxy'), ('guardrail', 'Guardrail'), ('exploratory', 'Exploratory')], max_length=12)),
                 ('margin', models.FloatField(blank=True, help_text='Guardrails only: the relative loss that you could live with.', null=True)),
-                ('reason', models.TextField(blank=True, help_text='Needed for a margin above 20 %; shown in the report.')),
+                ('reason', models.TextField(blank=True, help_text='Needed for a margin above 20 %, and for a fourth micro conversion that may win; shown in the report.')),
                 ('is_adjusted', models.BooleanField(default=True, help_text='Which comparison counts, if the experiment has covariates: the one with them (ticked) or the plain one. Both are shown. Frozen at the start, so that nobody picks the better looking one.', verbose_name='with covariates')),
                 ('added_after_start', models.BooleanField(default=False, editable=False)),
                 ('experiment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='experiment_metrics', to='experiments.experiment')),

@@ -154,6 +154,7 @@ class Experiment(models.Model):
     end_reason = models.TextField(blank=True, editable=False)
     start_refusal = models.TextField(blank=True, editable=False)
     decision = models.JSONField(default=dict, blank=True, editable=False)
+    forecast = models.JSONField(default=dict, blank=True, editable=False)
     is_imported = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -285,7 +286,10 @@ class ExperimentMetric(models.Model):
     margin = models.FloatField(
         null=True, blank=True, help_text="Guardrails only: the relative loss that you could live with."
     )
-    reason = models.TextField(blank=True, help_text="Needed for a margin above 20 %; shown in the report.")
+    reason = models.TextField(
+        blank=True,
+        help_text="Needed for a margin above 20 %, and for a fourth micro conversion that may win; shown in the report.",
+    )
     is_adjusted = models.BooleanField(
         "with covariates",
         default=True,

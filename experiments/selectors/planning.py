@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experiments.core.funnel import PROXY_ENGINE, decision_rule_for
+from experiments.core.lifecycle import Status
 from experiments.core.metrics import MetricDefinition
 from experiments.core.plan import Futility, PlannedMetric
 from experiments.core.refusal import Refused
@@ -37,6 +39,9 @@ class PlanningDraft:
     has_no_end: bool
     look_every_days: int
     futility: Futility
+    risk_preset: str
+    change_type: str
+    target_step: str | None
 
 
 def sites() -> list[SiteFacts]:
@@ -55,6 +60,24 @@ def metrics_of(site_key: str) -> list[MetricDefinition]:
     except ValueError as error:
         raise Refused("metric_incomplete", f"A metric cannot be read: {error}", "Mend its definition first.") from error
     return sorted(found, key=lambda metric: (metric.conversion != "macro", metric.funnel_order or 0, metric.key))
+
+
+def experiments_with_funnel() -> list[Experiment]:
+    """Return the drafts and the running or paused experiments that the steps towards the goal decide; imported ones have no start."""
+    rows = (
+        Experiment.objects.filter(status__in=[Status.DRAFT, Status.RUNNING, Status.PAUSED], is_imported=False)
+        .select_related("site")
+        .order_by("pk")
+    )
+    return [row for row in rows if _is_decided_by_funnel(row)]
+
+
+def _is_decided_by_funnel(experiment: Experiment) -> bool:
+    try:
+        metrics = tuple(planned_metric(row) for row in metric_rows(experiment))
+    except ValueError:
+        return False
+    return decision_rule_for(metrics, is_imported=False)[0] == PROXY_ENGINE
 
 
 def planning_draft(experiment: Experiment) -> PlanningDraft:
@@ -78,4 +101,7 @@ def planning_draft(experiment: Experiment) -> PlanningDraft:
         has_no_end=experiment.has_no_end,
         look_every_days=experiment.look_every_days,
         futility=Futility(experiment.futility),
+        risk_preset=experiment.risk_preset,
+        change_type=experiment.change_type,
+        target_step=experiment.target_step or None,
     )

@@ -7,6 +7,7 @@ from experiments.services.editing import (
     add_exploratory_metric,
     change_traffic,
     delete_draft,
+    note_forecast,
     save_draft_rows,
     save_experiment,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "ensure_metric",
     "ensure_site",
     "note_audit",
+    "note_forecast",
     "note_key_use",
     "open_due_experiments",
     "pause_experiment",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -160,3 +161,8 @@ def delete_draft(*, experiment: Experiment, now: datetime, by: User | None = Non
     with acting(by):
         experiment.delete()
     publish_ruleset(site=site, now=now)
+
+
+def note_forecast(*, experiment: Experiment, forecast: dict[str, Any]) -> None:
+    """Keep what a simulation says this experiment will be able to find, where its page and its start read it."""
+    Experiment.objects.filter(pk=experiment.pk).update(forecast=forecast)

@@ -2,6 +2,7 @@
 
 from reports.sections.base import Section
 from reports.sections.exposures import EXPOSURES
+from reports.sections.forecast import FORECAST
 from reports.sections.funnel import FUNNEL
 from reports.sections.headline import HEADLINE
 from reports.sections.health import HEALTH
@@ -10,4 +11,4 @@ from reports.sections.metrics import METRICS
 from reports.sections.over_time import OVER_TIME
 from reports.sections.proxy import PROXY
 
-SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, FUNNEL, PROXY, OVER_TIME, EXPOSURES, METHOD)
+SECTIONS: tuple[Section, ...] = (HEADLINE, HEALTH, METRICS, FUNNEL, PROXY, OVER_TIME, EXPOSURES, FORECAST, METHOD)

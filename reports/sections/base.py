@@ -47,12 +47,22 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What was simulated for the experiment; `is_late` says that it was made after the start, from the history before it."""
+
+    inputs: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+    finished_at: datetime
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReportInput:
     """Everything a section may look at.
 
     `document` is the public JSON of the run on screen (None: there is none yet); `run` that run; `failure` the latest run
     if it failed after the one on screen; `history` the latest runs, newest first; `refresh_minutes` how often a running
-    experiment is analysed; `is_latest` says that no newer good run exists.
+    experiment is analysed; `is_latest` says that no newer good run exists; `certificate` is the one registered with the start.
     """
 
     experiment: ExperimentFacts
@@ -64,6 +74,7 @@ class ReportInput:
     now: datetime
     refresh_minutes: int = 15
     is_latest: bool = True
+    certificate: CertificateFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,46 @@ _PLAN_METRIC = _object(
         )
     ),
 )
+_PLAN_OPTION = _object(
+    ["way", "metric", "answers_the_question", "visitors", "weeks", "power", "detectable_lift"],
+    way={"enum": ["macro_once", "macro_looks", "together", "micro"]},
+    metric=_TEXT,
+    name=_TEXT,
+    answers_the_question={"type": "boolean", "description": "False for a micro conversion taken for the goal."},
+    visitors=_COUNT,
+    visitors_expected=_COUNT,
+    weeks=_NUMBER,
+    power={**_NUMBER, "description": "For the asked lift, at the end of the weeks at hand."},
+    detectable_lift=_or_null(_NUMBER),
+    sign_error=_or_null(_NUMBER),
+    exaggeration=_or_null(_NUMBER),
+)
+_CERTIFICATE = _object(
+    ["status", "inputs", "result"],
+    status={"enum": ["waiting", "running", "done", "failed"]},
+    truths_done=_COUNT,
+    truths=_COUNT,
+    inputs=_OBJECT,
+    result=_or_null(
+        _object(
+            ["engine_version", "replicates", "seed", "is_hopeless", "truths"],
+            truths={
+                "type": "array",
+                "items": _object(
+                    ["truth", "ship", "ship_error", "states", "weeks", "macro_alone"],
+                    truth={"enum": ["gain", "nothing", "curiosity", "bait", "harm"]},
+                    macro_lift=_NUMBER,
+                    ship=_NUMBER,
+                    ship_error=_NUMBER,
+                    states=_OBJECT,
+                    weeks=_OBJECT,
+                    macro_alone=_OBJECT,
+                ),
+            },
+        )
+    ),
+    error=_or_null(_OBJECT),
+)
 _RUN = _object(
     ["id", "status", "as_of", "finished_at", "plan_hash", "code_version"],
     id=_COUNT,
@@ -111,6 +151,8 @@ SCHEMAS: dict[str, Schema] = {
             full_weeks=_COUNT,
         ),
         metrics={"type": "array", "items": _PLAN_METRIC},
+        options={"type": "array", "items": _PLAN_OPTION},
+        certificate=_or_null(_CERTIFICATE),
         horizon_weeks=_or_null(_COUNT),
         recommendation=_object(
             ["state", "title", "decide_by", "sentence", "reasons"],

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.renderers import JSONRenderer
@@ -18,12 +20,19 @@ from rest_framework.response import Response
 
 from experiments.core.protocol import ApiError
 from experiments.core.refusal import Refused
+from experiments.selectors.experiments import Experiment, experiment_by_key
 from experiments.selectors.planning import sites
 from reports import planning
+from reports.certificates import certificate_document, certificate_for, request_certificate
+from reports.core.planner import WEEKS
 from reports.core.planning.ask import DEFAULT_ALPHA, DEFAULT_MARGIN, DEFAULT_POWER, SINGLE, Ask, read_ask
+from reports.core.planning.certifying import certificate_question
 from reports.core.planning.site_plan import SitePlan
 from reports.core.planning.wire import to_document
+from reports.models import Certificate
+from reports.sections.forecast_words import certificate_words, way_rows
 from reports.sections.plan_words import PlanWords, plan_words
+from reports.tasks import simulate_certificate
 from reports.views import contract
 from reports.views.access import READ, needs
 from reports.views.server_key import ServerApiView
@@ -72,8 +81,50 @@ def planner(request: HttpRequest) -> HttpResponse:
         "is_more_open": any(said.get(field.name) for field in _more_fields(said, ask)),
         "words": words,
         "refused": refused,
+        **(_forecast(plan, subject) if plan and subject else {}),
+        "query": request.GET.urlencode(),
     }
     return render(request, "reports/planner.html", context)
+
+
+def _forecast(plan: SitePlan, subject: planning.Subject) -> dict[str, Any]:
+    """Return the ways to decide and the certificate of a plan, or why there is nothing to simulate."""
+    document = to_document(plan)
+    found = certificate_for(plan, _experiment(plan), now=timezone.now())
+    problem: Refused | None = None
+    try:
+        certificate_question(plan)
+    except Refused as refusal:
+        problem = refusal
+    return {
+        "ways": way_rows(document["options"]),
+        "weeks_at_hand": plan.ask.weeks or plan.horizon_weeks or WEEKS[-1],
+        "certificate": found,
+        "certificate_words": certificate_words(found.inputs, found.result) if found and found.result else None,
+        "certificate_problem": problem,
+    }
+
+
+def _experiment(plan: SitePlan) -> Experiment | None:
+    return experiment_by_key(plan.site, plan.ask.experiment) if plan.ask.experiment else None
+
+
+@require_POST
+@needs(READ)
+def simulate(request: HttpRequest) -> HttpResponse:
+    """Ask for the certificate of the plan in the address, hand it to a worker and go back to the planner."""
+    given: dict[str, Sequence[str]] = {name: list(values) for name, values in request.GET.lists()}
+    back = f"{reverse('planner')}?{request.GET.urlencode()}#simulated"
+    try:
+        ask = read_ask(given)
+        plan = planning.plan_for(ask, planning.subject_of(ask), now=timezone.now())
+        row = request_certificate(plan=plan, experiment=_experiment(plan), now=timezone.now())
+    except Refused as refused:
+        messages.error(request, f"{refused.message} {refused.advice}")
+        return HttpResponseRedirect(back)
+    if row.status != Certificate.Status.DONE:
+        simulate_certificate.delay(row.pk)
+    return HttpResponseRedirect(back)
 
 
 def _metrics(subject: planning.Subject | None, ask: Ask | None, plan: SitePlan | None) -> list[dict[str, Any]]:
@@ -164,6 +215,11 @@ class Plan(ServerApiView):
         },
     )
     def get(self, request: Request) -> Response:
+        plan = self._plan(request)
+        found = certificate_for(plan, _experiment(plan), now=timezone.now())
+        return Response({**to_document(plan), "certificate": certificate_document(found) if found else None})
+
+    def _plan(self, request: Request) -> SitePlan:
         given: dict[str, Sequence[str]] = {name: list(values) for name, values in request.query_params.lists()}
         named = next((value for value in given.get("site", ()) if value), self.site)
         if named != self.site:
@@ -175,8 +231,32 @@ class Plan(ServerApiView):
             )
         given["site"] = [self.site]
         try:
-            plan = planning.answer(given, now=timezone.now())
+            return planning.answer(given, now=timezone.now())
         except Refused as refused:
             status = 404 if refused.code == "unknown_experiment" else 400
             raise ApiError(status, refused.code, refused.message, refused.advice) from refused
-        return Response(to_document(plan))
+
+    @extend_schema(
+        operation_id="simulate_plan",
+        summary="Ask for the simulation of a plan",
+        description="Takes the same parameters as the plan. A worker simulates it in seconds; ask for the plan again to read it.",
+        tags=["results"],
+        request=None,
+        parameters=PARAMETERS,
+        responses={
+            202: contract.PLAN,
+            400: OpenApiResponse(contract.ERROR, "A value that cannot be planned with, or nothing to simulate."),
+            401: OpenApiResponse(contract.ERROR, "No key, or one that is unknown or revoked."),
+            403: OpenApiResponse(contract.ERROR, "A client key: planning needs a server key."),
+            404: OpenApiResponse(contract.ERROR, "No such experiment on the key's site."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        plan = self._plan(request)
+        try:
+            row = request_certificate(plan=plan, experiment=_experiment(plan), now=timezone.now())
+        except Refused as refused:
+            raise ApiError(400, refused.code, refused.message, refused.advice) from refused
+        if row.status != Certificate.Status.DONE:
+            simulate_certificate.delay(row.pk)
+        return Response({**to_document(plan), "certificate": certificate_document(row)}, status=202)

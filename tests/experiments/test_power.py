@@ -24,6 +24,7 @@ from experiments.core.power import (
     visitors_for_shares,
     visitors_in_all,
 )
+from experiments.core.sharing import cost_of_sharing
 
 
 @pytest.mark.parametrize(("p1", "p2"), [(0.01, 0.016), (0.05, 0.0622), (0.3, 0.325)])
@@ -115,3 +116,10 @@ def test_detectable_mean_difference__needs_exactly_the_visitors_it_was_asked_for
     assert visitors_for_means(12.0, difference, alpha=0.05, power=0.8) == pytest.approx(5_000)
     with pytest.raises(ValueError, match="spread"):
         detectable_mean_difference(0.0, 5_000, alpha=0.05, power=0.8)
+
+
+def test_cost_of_sharing__several_metrics__is_the_ratio_of_their_sizes() -> None:
+    alone = visitors_for_means(1.0, 0.1, alpha=0.05, power=0.8)
+    for count in (1, 2, 3, 10):
+        shared = visitors_for_means(1.0, 0.1, alpha=0.05 / count, power=0.8)
+        assert cost_of_sharing(count) == pytest.approx(shared / alone)

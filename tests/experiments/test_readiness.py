@@ -20,6 +20,8 @@ WINDOWED = tuple(replace(m, definition=replace(m.definition, window_hours=24.0))
 NO_END = replace(SOUND, metrics=WINDOWED, has_no_end=True, planned_visitors=4_000)
 MINE = LayerClaim("e", 0, 5_000)
 
+FOUR_MICROS = tuple(replace(MICRO, definition=replace(MICRO.definition, key=key)) for key in ("cart", "b", "c", "d"))
+
 CASES = {
     "too_few_variants": replace(SOUND, variants=(replace(A, weight=10_000),)),
     "no_control": replace(SOUND, variants=(replace(A, is_control=False), B)),
@@ -36,6 +38,7 @@ CASES = {
     ),
     "metric_incomplete": replace(SOUND, metrics=(MICRO, MACRO, RATIO)),
     "metric_failed_audit": replace(SOUND, metrics=(replace(MICRO, audit_failure="It found 11 %."), MACRO)),
+    "micro_without_reason": replace(SOUND, metrics=(*FOUR_MICROS, MACRO)),
     "target_step_unknown": replace(SOUND, target_step="nowhere"),
     "audience_invalid": replace(SOUND, audience={"country": {"$nearly": "PT"}}),
     "no_traffic": replace(SOUND, traffic=0),
@@ -103,3 +106,14 @@ def test_start_refused__several_obstacles__gives_each_piece_of_advice_once() -> 
 def test_obstacles__failed_audit_of_an_exploratory_metric__is_no_obstacle() -> None:
     shelf = DraftMetric(MetricDefinition("x", "X", Conversion.SECONDARY, "conversion", "x"), Role.EXPLORATORY)
     assert obstacles(replace(SOUND, metrics=(MICRO, MACRO, replace(shelf, audit_failure="It found 11 %.")))) == ()
+
+
+def test_confirmatory__fourth_micro_with_a_reason_or_within_a_funnel__may_decide() -> None:
+    reasoned = (*FOUR_MICROS[:3], replace(FOUR_MICROS[3], reason="The shop's owner decides by it."), MACRO)
+    assert obstacles(replace(SOUND, metrics=reasoned)) == ()
+    steps = tuple(
+        replace(m, definition=replace(m.definition, window_hours=24.0, funnel_order=n))
+        for n, m in enumerate(FOUR_MICROS, start=1)
+    )
+    macro = replace(MACRO, definition=replace(MACRO.definition, window_hours=24.0))
+    assert obstacles(replace(SOUND, metrics=(*steps, macro))) == ()

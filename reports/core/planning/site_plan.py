@@ -79,7 +79,8 @@ class MetricPlan:
 class SitePlan:
     """The answer to one question. `decide_by` is the key of the metric to decide by, None when none can be.
 
-    `horizon_weeks` are those of the experiment, where one was named; `has_no_end` when that one has no planned end.
+    `horizon_weeks` are those of the experiment, where one was named; `has_no_end` when that one has no planned end. `funnel` are the
+    steps towards the goal, the macro conversion last; empty where none is declared or the rates were given.
     """
 
     ask: Ask
@@ -93,6 +94,10 @@ class SitePlan:
     has_no_end: bool = False
     look_every_days: int = DAILY
     futility: Futility = Futility.GENTLE
+    funnel: tuple[Candidate, ...] = ()
+    risk_preset: str = "balanced"
+    change_type: str = ""
+    target_step: str | None = None
 
     @property
     def longest_weeks(self) -> int:

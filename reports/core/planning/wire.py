@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from experiments.core.refusal import Refused
 from reports.core.planner import GuardrailOutlook
 from reports.core.planning.advice import recommend
+from reports.core.planning.certifying import certificate_question, options_document
 from reports.core.planning.past import Baseline, NoBaseline
 from reports.core.planning.site_plan import GUARDRAIL_ALPHA, MetricPlan, SitePlan
 
@@ -42,6 +44,7 @@ def to_document(plan: SitePlan) -> dict[str, Any]:
             "last_day": traffic.last_day,
         },
         "metrics": [_metric(one, plan) for one in plan.metrics],
+        "options": _options(plan),
         "horizon_weeks": plan.horizon_weeks,
         "recommendation": {
             "state": advice.advice.value,
@@ -51,6 +54,13 @@ def to_document(plan: SitePlan) -> dict[str, Any]:
             "reasons": list(advice.reasons),
         },
     }
+
+
+def _options(plan: SitePlan) -> list[dict[str, Any]]:
+    try:
+        return options_document(plan, certificate_question(plan))
+    except Refused:
+        return []
 
 
 def _metric(one: MetricPlan, plan: SitePlan) -> dict[str, Any]:

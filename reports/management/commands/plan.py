@@ -9,9 +9,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from experiments.core.refusal import Refused
+from experiments.selectors.experiments import experiment_by_key
 from reports import planning
+from reports.certificates import certificate_document, compute_certificate, request_certificate
 from reports.core.planning.ask import SINGLE
+from reports.core.planning.site_plan import SitePlan
 from reports.core.planning.wire import to_document
+from reports.models import Certificate
+from reports.sections.forecast_words import forecast_lines
 from reports.sections.plan_words import plan_lines
 
 HELP = {
@@ -43,17 +48,30 @@ class Command(BaseCommand):
         parser.add_argument(
             "--metric", metavar="KEY", action="append", help="A metric to plan with; may be given several times."
         )
+        parser.add_argument(
+            "--simulate", action="store_true", help="Simulate what the rule would do with it; takes some seconds."
+        )
         parser.add_argument("--json", action="store_true", help="Print the public JSON document.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         given = {name: [str(options[name])] for name in SINGLE if options[name] is not None}
         given["metric"] = options["metric"] or []
         try:
-            document = to_document(planning.answer(given, now=timezone.now()))
+            plan = planning.answer(given, now=timezone.now())
+            document = {**to_document(plan), "certificate": None}
+            if options["simulate"]:
+                document["certificate"] = certificate_document(_simulated(plan))
         except Refused as refused:
             raise CommandError(f"{refused.code}: {refused.message} {refused.advice}", returncode=1) from refused
         if options["json"]:
             self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
             return
-        for line in plan_lines(document):
+        for line in (*plan_lines(document), *forecast_lines(document["options"], document["certificate"])):
             self.stdout.write(line)
+
+
+def _simulated(plan: SitePlan) -> Certificate:
+    now = timezone.now()
+    experiment = experiment_by_key(plan.site, plan.ask.experiment) if plan.ask.experiment else None
+    row = request_certificate(plan=plan, experiment=experiment, now=now)
+    return compute_certificate(certificate_id=row.pk, now=now) or row
