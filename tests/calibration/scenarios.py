@@ -51,10 +51,13 @@ def sessions(share: float, spread: float, more: float) -> Draw:
 
 
 def delayed(share: float, lags: tuple[float, float], window_days: float) -> Draw:
-    """All variants convert alike in the end, after a lag of their own; what comes after the last day is not seen. Units: days."""
+    """All variants convert alike within the window, after a lag of their own; what comes after the last day is not seen. Units: days."""
 
     def draw(rng: np.random.Generator, variant: np.ndarray, when: np.ndarray) -> Columns:
-        delay = np.where(rng.random(len(variant)) < share, rng.exponential(np.asarray(lags)[variant]), np.inf)
+        lag = np.asarray(lags)[variant]
+        # What the longer lag would carry beyond the window must not be a true effect.
+        is_in_time = rng.random(len(variant)) < share / (1 - np.exp(-window_days / lag))
+        delay = np.where(is_in_time, rng.exponential(lag), np.inf)
         return {KEY: (delay < np.minimum(window_days, _followed(when))).astype(float)}
 
     return draw
