@@ -67,7 +67,8 @@ class Prior:
 
     `pass_through` is the share of a micro gain that reaches the macro in a win, `pass_through_spread` its spread; `shares` how
     many ideas belong to each class; `target_step` (from 1) where the owner says the change aims; `scale` the size of effects
-    beside the usual ones.
+    beside the usual ones. `pass_throughs` are several values of it with their weights, in place of the one: what past
+    experiments leave open.
     """
 
     shares: Mapping[VariantClass, float] = field(default_factory=lambda: FIVE_SHARES)
@@ -75,6 +76,7 @@ class Prior:
     pass_through_spread: float = 0.15
     target_step: int | None = None
     scale: float = 1.0
+    pass_throughs: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if abs(sum(self.shares.values()) - 1) > 1e-9 or min(self.shares.values()) <= 0:
@@ -86,9 +88,22 @@ class Prior:
                 f"Pass-through {self.pass_through} (spread {self.pass_through_spread}) and scale {self.scale} must be above 0."
             )
 
+        if self.pass_throughs and (
+            abs(sum(w for _, w in self.pass_throughs) - 1) > 1e-9
+            or min(min(value, weight) for value, weight in self.pass_throughs) <= 0
+        ):
+            raise ValueError(
+                f"Values and weights of the pass-through are above 0, the weights add up to 1: {self.pass_throughs}."
+            )
+
     @property
     def classes(self) -> tuple[VariantClass, ...]:
         return tuple(self.shares)
+
+    @property
+    def believed_pass_throughs(self) -> tuple[tuple[float, float], ...]:
+        """Every pass-through reckoned with, and its weight."""
+        return self.pass_throughs or ((self.pass_through, 1.0),)
 
 
 def with_bait_odds(shares: Mapping[VariantClass, float], factor: float) -> dict[VariantClass, float]:
@@ -131,7 +146,8 @@ def components_of(prior: Prior, steps: int) -> Components:
         raise ValueError(f"A funnel of {steps} steps has no step {prior.target_step} to aim at.")
     # With one step there is nothing to lose further down: no lure can be told from a win, so those classes are left out.
     classes = tuple(c for c in prior.classes if steps > 1 or c not in {VariantClass.BAIT, VariantClass.FILTER})
-    return _components(classes, prior.pass_through, prior.pass_through_spread, prior.target_step, prior.scale, steps)
+    believed = prior.believed_pass_throughs
+    return _components(classes, believed, prior.pass_through_spread, prior.target_step, prior.scale, steps)
 
 
 _Component = tuple[float, FloatArray, FloatArray, float]
@@ -140,7 +156,7 @@ _Component = tuple[float, FloatArray, FloatArray, float]
 @lru_cache(maxsize=512)
 def _components(
     classes: tuple[VariantClass, ...],
-    pass_through: float,
+    pass_throughs: tuple[tuple[float, float], ...],
     spread: float,
     target_step: int | None,
     scale: float,
@@ -148,7 +164,12 @@ def _components(
 ) -> Components:
     places = step_weights(steps, target_step)
     lures = _lure_weights(steps, target_step)
-    wins = list(_wins(places, pass_through, spread, scale))
+    wins = [
+        (share * weight, mean, directions, jitter)
+        for through, share in pass_throughs
+        for weight, mean, directions, jitter in _wins(places, through, spread, scale)
+    ]
+    win_places = [place for _ in pass_throughs for place in _places(steps)]
     baits = list(_baits(lures, scale))
     made: dict[VariantClass, list[_Component]] = {
         VariantClass.WIN: wins + list(_diluted_wins(places, scale)),
@@ -157,7 +178,7 @@ def _components(
         # A share of the wins is heavily diluted; harm has no such part, so its weights are whole.
         VariantClass.HARM: [
             (w / (1 - HEAVILY_DILUTED) if place < steps - 1 else w, -mean, u, j)
-            for (w, mean, u, j), place in zip(wins, _places(steps), strict=True)
+            for (w, mean, u, j), place in zip(wins, win_places, strict=True)
         ],
         VariantClass.FILTER: [(w, gain * -1 + loss * (gain.sum() / loss.sum()), u, j) for w, gain, loss, u, j in baits],
     }
