@@ -121,6 +121,31 @@ class Certificate(models.Model):
         return self.status in {self.Status.WAITING, self.Status.RUNNING}
 
 
+class ProxyEvidence(models.Model):
+    """What a site's finished experiments said of its micro conversions at one moment; never changed afterwards."""
+
+    site = models.ForeignKey("experiments.Site", on_delete=models.CASCADE, related_name="proxy_evidence")
+    as_of = models.DateTimeField()
+    inputs_hash = models.CharField(max_length=64)
+    comparisons = models.PositiveIntegerField()
+    document = models.JSONField()
+    code_version = models.CharField(max_length=60)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["site", "-id"])]
+        verbose_name_plural = "proxy evidence"
+
+    def __str__(self) -> str:
+        return f"Evidence {self.pk} as of {self.as_of:%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store new evidence. Raises: TypeError for one that is stored already."""
+        if not self._state.adding:
+            raise TypeError(f"Evidence {self.pk} is append-only and cannot be changed; learn again.")
+        super().save(*args, **kwargs)
+
+
 class MetricAudit(models.Model):
     """What a metric's self-audit found, never changed afterwards. The newest one is also noted on the metric itself."""
 

@@ -9,9 +9,10 @@ from uuid import uuid4
 from celery import shared_task
 from django.utils import timezone
 
-from experiments.services import close_due_experiments, note_forecast, open_due_experiments
+from experiments.services import close_due_experiments, note_forecast, note_learned_priors, open_due_experiments
 from reports.certificates import compute_certificate, due_certificates, forecast_of
 from reports.drawings import delay_drawings, exposure_drawings
+from reports.learning import learn_site, learnable_sites
 from reports.models import AnalysisRun
 from reports.sections.exposures import build as build_exposures
 from reports.sections.over_time import build as build_over_time
@@ -61,6 +62,16 @@ def simulate_certificate(certificate_id: int) -> None:
     done = compute_certificate(certificate_id=certificate_id, now=timezone.now())
     if done is not None and done.result is not None and done.experiment is not None:
         note_forecast(experiment=done.experiment, forecast=forecast_of(done))
+
+
+@shared_task(name="reports.learn_proxies", ignore_result=True)
+def learn_proxies() -> int:
+    """Learn from every site's finished experiments, and note what later plans will freeze; return how many sites."""
+    keys = learnable_sites()
+    for key in keys:
+        _, priors = learn_site(site_key=key, now=timezone.now())
+        note_learned_priors(site_key=key, priors=priors)
+    return len(keys)
 
 
 def _draw_ahead(run: AnalysisRun) -> None:

@@ -101,6 +101,35 @@ class PlannedMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class LearnedPrior:
+    """What the site's finished experiments said of its ideas when the experiment started; frozen with the plan.
+
+    `shares` are the classes of ideas with how common they are, `pass_throughs` the parts of a step's gain that may arrive with their weights,
+    `spread` how far one idea's may lie from it. `experiments` are counted as fresh ones of the site's own; `evidence` is the number of
+    the stored evidence that it comes from.
+    """
+
+    shares: tuple[tuple[str, float], ...]
+    pass_throughs: tuple[tuple[float, float], ...]
+    spread: float
+    grade: str
+    experiments: float
+    evidence: int
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Rebuild it from plain JSON values. Raises: KeyError or TypeError for a document that is none."""
+        return cls(
+            shares=tuple((str(name), float(share)) for name, share in document["shares"]),
+            pass_throughs=tuple((float(value), float(weight)) for value, weight in document["pass_throughs"]),
+            spread=float(document["spread"]),
+            grade=str(document["grade"]),
+            experiments=float(document["experiments"]),
+            evidence=int(document["evidence"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisPlan:
     """Everything the analysis needs to know beforehand.
 
@@ -136,6 +165,7 @@ class AnalysisPlan:
     started_at: datetime | None = None
     periods: tuple[AllocationPeriod, ...] = ()
     covariates: tuple[Covariate, ...] = ()
+    learned: LearnedPrior | None = None
 
     def __post_init__(self) -> None:
         self._check_periods()
@@ -224,6 +254,9 @@ class AnalysisPlan:
             document["periods"] = [
                 {"starts_at": p.starts_at.isoformat(), "weights": list(p.weights)} for p in self.periods
             ]
+        del document["learned"]
+        if self.learned is not None:
+            document["learned"] = {name: _listed(value) for name, value in asdict(self.learned).items()}
         document["covariates"] = [covariate.text for covariate in self.covariates]
         document["schema"] = PLAN_SCHEMA
         document["started_at"] = self.started_at.isoformat() if self.started_at else None
@@ -248,6 +281,8 @@ class AnalysisPlan:
             for p in values.get("periods", ())
         )
         values["covariates"] = tuple(covariate_from_text(text) for text in values["covariates"])
+        learned = values.get("learned")
+        values["learned"] = LearnedPrior.from_document(learned) if learned else None
         started_at = values.get("started_at")
         values["started_at"] = datetime.fromisoformat(started_at) if started_at else None
         return cls(**values)
@@ -258,6 +293,10 @@ class AnalysisPlan:
         document = _canonical(frozen.to_document())
         text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 def _canonical(value: Any) -> Any:

@@ -108,6 +108,7 @@ class Migration(migrations.Migration):
                 ('retention_days', models.PositiveIntegerField(default=730, help_text='Events older than this are deleted and later arrivals are refused.', validators=[django.core.validators.MinValueValidator(1)])),
                 ('settings', models.JSONField(blank=True, default=dict, validators=[experiments.models.fields.validate_object])),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('learned_priors', models.JSONField(blank=True, default=dict, editable=False)),
             ],
             options={
                 'ordering': ['name'],

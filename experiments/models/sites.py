@@ -47,6 +47,7 @@ class Site(models.Model):
         help_text="Events older than this are deleted and later arrivals are refused.",
     )
     settings = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    learned_priors = models.JSONField(default=dict, blank=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

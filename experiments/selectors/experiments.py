@@ -55,6 +55,16 @@ def analysable_experiments(*, statuses: tuple[str, ...] = ANALYSABLE) -> QuerySe
     return _with_site().filter(status__in=statuses, frozen_plan__isnull=False).order_by("started_at", "pk")
 
 
+def finished_experiments(site_key: str) -> QuerySet[Experiment]:
+    """Return the stopped and archived experiments of a site that ever started, oldest first; imported ones among them."""
+    statuses = (Status.STOPPED.value, Status.ARCHIVED.value)
+    return (
+        _with_site()
+        .filter(site__key=site_key, status__in=statuses, frozen_plan__isnull=False)
+        .order_by("ended_at", "pk")
+    )
+
+
 def due_to_start(now: datetime) -> QuerySet[Experiment]:
     """Return the drafts whose planned start has come, oldest first."""
     return _with_site().filter(status=Status.DRAFT, starts_at__lte=now).order_by("starts_at", "pk")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from experiments.core.covariates import covariates_from_texts
-from experiments.core.funnel import decision_rule_for
+from experiments.core.funnel import PROXY_ENGINE, decision_rule_for
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role, property_tests
-from experiments.core.plan import AnalysisPlan, Futility, Monitoring, PlannedMetric, PlannedVariant
+from experiments.core.plan import AnalysisPlan, Futility, LearnedPrior, Monitoring, PlannedMetric, PlannedVariant
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, ExperimentMetric, FrozenPlan, Metric, Variant
 
@@ -65,6 +65,12 @@ def metric_rows(experiment: Experiment) -> Sequence[ExperimentMetric]:
     return list(experiment.experiment_metrics.select_related("metric__parent").order_by("id"))
 
 
+def learned_prior(experiment: Experiment) -> LearnedPrior | None:
+    """Return what the site's finished experiments say for this kind of change; None while that is too little to reckon with."""
+    found = experiment.site.learned_priors.get(experiment.change_type)
+    return LearnedPrior.from_document(found) if found else None
+
+
 def draft_plan(experiment: Experiment) -> AnalysisPlan:
     """Return the plan that a start would freeze now.
 
@@ -95,6 +101,7 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
             is_imported=experiment.is_imported,
             started_at=experiment.started_at,
             covariates=covariates_from_texts(experiment.covariates),
+            learned=learned_prior(experiment) if rule == PROXY_ENGINE else None,
         )
     except ValueError as error:
         raise Refused(

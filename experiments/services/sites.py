@@ -110,3 +110,8 @@ def save_holdout(*, holdout: Holdout, now: datetime, by: User | None = None) -> 
         holdout.save()
         publish_ruleset(site=holdout.site, now=now)
         return holdout
+
+
+def note_learned_priors(*, site_key: str, priors: dict[str, Any]) -> None:
+    """Keep what finished experiments say of ideas, by kind of change; a later start freezes it into its plan."""
+    Site.objects.filter(key=site_key).update(learned_priors=priors)

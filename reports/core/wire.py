@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from experiments.core.plan import AnalysisPlan, Monitoring
+from experiments.core.plan import AnalysisPlan, LearnedPrior, Monitoring
 from reports.core.analyse import Analysis
 from reports.core.band import band
 from reports.core.bayes import BayesView
@@ -78,15 +78,15 @@ def to_document(analysis: Analysis) -> dict[str, Any]:
         "metrics": [_metric(m, plan.control.key) for m in analysis.metrics],
         "exposures": _exposures(analysis.exposures, [v.key for v in plan.variants]),
         "timing": timing_document(analysis.timing),
-        **_proxy(analysis.proxy),
+        **_proxy(analysis.proxy, plan.learned),
         **({"periods": [_period(p, plan) for p in analysis.periods]} if analysis.periods else {}),
     }
 
 
-def _proxy(proxy: ProxyAnalysis | None) -> dict[str, Any]:
+def _proxy(proxy: ProxyAnalysis | None, learned: LearnedPrior | None) -> dict[str, Any]:
     if proxy is None:
         return {}
-    answers = {"proxy": proxy_document(proxy)} if proxy.results else {}
+    answers = {"proxy": proxy_document(proxy, learned)} if proxy.results else {}
     return {"funnel": funnel_document(proxy.reached), **answers}
 
 

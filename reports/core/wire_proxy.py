@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from experiments.core.plan import LearnedPrior
 from reports.core.methods.base import Interval
 from reports.core.proxy.classes import VariantClass
 from reports.core.proxy.judging import ProxyAnalysis, ProxyResult
@@ -35,14 +36,17 @@ def funnel_document(reached: Reached) -> dict[str, Any]:
     }
 
 
-def proxy_document(proxy: ProxyAnalysis) -> dict[str, Any]:
-    """Return what was believed beforehand and what the engine says of each treatment."""
+def proxy_document(proxy: ProxyAnalysis, learned: LearnedPrior | None = None) -> dict[str, Any]:
+    """Return what was believed beforehand, from how many finished experiments, and what the engine says of each treatment."""
     prior = proxy.prior
     return {
         "prior": {
             "shares": {c.value: share for c, share in prior.shares.items()},
             "pass_through": prior.pass_through,
             "pass_through_spread": prior.pass_through_spread,
+            "learned_from": None if learned is None else learned.experiments,
+            "grade": None if learned is None else learned.grade,
+            "evidence": None if learned is None else learned.evidence,
             "target_step": None if prior.target_step is None else proxy.reached.steps[prior.target_step - 1].key,
         },
         "treatments": [_result(r, proxy.reached) for r in proxy.results],
@@ -131,12 +135,12 @@ def _pair(interval: Interval | None) -> list[float | None] | None:
     return [x if math.isfinite(x) else None for x in (interval.low, interval.high)]
 
 
-def _object(properties: dict[str, Any], description: str = "") -> dict[str, Any]:
+def _object(properties: dict[str, Any], description: str = "", *, optional: tuple[str, ...] = ()) -> dict[str, Any]:
     told = {"description": description} if description else {}
     return {
         "type": "object",
         "properties": properties,
-        "required": sorted(properties),
+        "required": sorted(name for name in properties if name not in optional),
         "additionalProperties": False,
         **told,
     }
@@ -196,8 +200,12 @@ PROXY_SCHEMA = _object(
                 "shares": _CLASS_SHARES,
                 "pass_through": _NUMBER,
                 "pass_through_spread": _NUMBER,
+                "learned_from": {"type": ["number", "null"]},
+                "grade": {"type": ["string", "null"]},
+                "evidence": {"type": ["integer", "null"]},
                 "target_step": {"type": ["string", "null"]},
-            }
+            },
+            optional=("learned_from", "grade", "evidence"),
         ),
         "treatments": {
             "type": "array",

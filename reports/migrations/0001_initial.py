@@ -102,4 +102,21 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('site', 'inputs_hash'), name='certificate_once_per_question'), models.CheckConstraint(condition=models.Q(models.Q(('error__isnull', True), ('result__isnull', False), ('status', 'done')), models.Q(('error__isnull', False), ('result__isnull', True), ('status', 'failed')), models.Q(('error__isnull', True), ('result__isnull', True), ('status__in', ['waiting', 'running'])), _connector='OR'), name='certificate_has_a_result_or_an_error_when_over')],
             },
         ),
+        migrations.CreateModel(
+            name='ProxyEvidence',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('as_of', models.DateTimeField()),
+                ('inputs_hash', models.CharField(max_length=64)),
+                ('comparisons', models.PositiveIntegerField()),
+                ('document', models.JSONField()),
+                ('code_version', models.CharField(max_length=60)),
+                ('site', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='proxy_evidence', to='experiments.site')),
+            ],
+            options={
+                'verbose_name_plural': 'proxy evidence',
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['site', '-id'], name='reports_pro_site_id_b05bff_idx')],
+            },
+        ),
     ]

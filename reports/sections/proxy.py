@@ -158,8 +158,16 @@ def _prior(prior: Mapping[str, Any], steps: Mapping[str, str]) -> str:
     aimed = f" The change aims at “{steps[target]}”." if target in steps else ""
     return (
         f"Believed beforehand, of ideas like this one: {shares}. Of a gain at a step, about "
-        f"{_chance(prior['pass_through'])} reaches the goal.{aimed} The bounds on evidence hold whatever these shares are."
+        f"{_chance(prior['pass_through'])} reaches the goal.{aimed} {_source(prior)} The bounds on evidence hold whatever these "
+        "shares are."
     )
+
+
+def _source(prior: Mapping[str, Any]) -> str:
+    """Say where the belief comes from."""
+    if prior.get("learned_from") is None:
+        return "That is what everybody begins with; ten finished experiments of this kind replace it."
+    return f"Learned from your finished experiments, worth {numbers.whole(prior['learned_from'])} fresh ones (grade {prior['grade']})."
 
 
 def _lift(value: float | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from experiments.core.plan import AnalysisPlan
+from experiments.core.plan import AnalysisPlan, LearnedPrior
 from reports.core.progress import Progress
 from reports.core.proxy.classes import BAIT_ODDS, FIVE_SHARES, Prior, VariantClass, with_bait_odds
 from reports.core.proxy.engine import weigh
@@ -53,10 +53,23 @@ class ProxyAnalysis:
 
 
 def prior_of(plan: AnalysisPlan, reached: Reached) -> Prior:
-    """Return what the plan makes believe: how often its kind of change is bait, and where it aims."""
+    """Return what the plan makes believe: what finished experiments said, or how often its kind of change is bait; and where it aims."""
     keys = [step.key for step in reached.steps]
     target = keys.index(plan.target_step) + 1 if plan.target_step in keys else None
+    if plan.learned is not None:
+        return learned_prior(plan.learned, target)
     return Prior(shares=with_bait_odds(FIVE_SHARES, BAIT_ODDS.get(plan.change_type, 1.0)), target_step=target)
+
+
+def learned_prior(learned: LearnedPrior, target_step: int | None) -> Prior:
+    """Return what was learnt as the engine reckons with it."""
+    return Prior(
+        shares={VariantClass(name): share for name, share in learned.shares},
+        pass_through=sum(value * weight for value, weight in learned.pass_throughs),
+        pass_through_spread=learned.spread,
+        target_step=target_step,
+        pass_throughs=learned.pass_throughs,
+    )
 
 
 def judge_treatments(plan: AnalysisPlan, progress: Progress, reached: Reached) -> ProxyAnalysis:
