@@ -204,6 +204,11 @@ CELERY_BEAT_SCHEDULE = {
     "compact": {"task": "tracking.compact", "schedule": 10.0, "options": {"expires": 10}},
     "analyse": {"task": "reports.analyse_due", "schedule": 60.0, "options": {"expires": 60}},
     "certify": {"task": "reports.certify_due", "schedule": 300.0, "options": {"expires": 300}},
+    "rank": {
+        "task": "reports.rank_proxies",
+        "schedule": crontab(hour="2", minute="20"),
+        "options": {"expires": 3600},
+    },
     "learn": {
         "task": "reports.learn_proxies",
         "schedule": crontab(hour="2", minute="40"),

@@ -146,6 +146,35 @@ class ProxyEvidence(models.Model):
         super().save(*args, **kwargs)
 
 
+class ProxyRanking(models.Model):
+    """A site's micro conversions ranked by what its own history says of them; never changed afterwards.
+
+    `visitors` were looked at, of `of_visitors` who came between `since` and `until`.
+    """
+
+    site = models.ForeignKey("experiments.Site", on_delete=models.CASCADE, related_name="proxy_rankings")
+    as_of = models.DateTimeField()
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    visitors = models.PositiveIntegerField()
+    of_visitors = models.PositiveIntegerField()
+    document = models.JSONField()
+    code_version = models.CharField(max_length=60)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["site", "-id"])]
+
+    def __str__(self) -> str:
+        return f"Ranking {self.pk} as of {self.as_of:%Y-%m-%d %H:%M}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store a new ranking. Raises: TypeError for one that is stored already."""
+        if not self._state.adding:
+            raise TypeError(f"Ranking {self.pk} is append-only and cannot be changed; rank again.")
+        super().save(*args, **kwargs)
+
+
 class MetricAudit(models.Model):
     """What a metric's self-audit found, never changed afterwards. The newest one is also noted on the metric itself."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from uuid import uuid4
@@ -9,15 +10,19 @@ from uuid import uuid4
 from celery import shared_task
 from django.utils import timezone
 
+from experiments.core.refusal import Refused
 from experiments.services import close_due_experiments, note_forecast, note_learned_priors, open_due_experiments
 from reports.certificates import compute_certificate, due_certificates, forecast_of
 from reports.drawings import delay_drawings, exposure_drawings
 from reports.learning import learn_site, learnable_sites
 from reports.models import AnalysisRun
+from reports.ranking import rank_site
 from reports.sections.exposures import build as build_exposures
 from reports.sections.over_time import build as build_over_time
 from reports.selectors import report_input
 from reports.services import analyse_if_due, due_experiment_ids
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="reports.analyse_due", ignore_result=True)
@@ -72,6 +77,20 @@ def learn_proxies() -> int:
         _, priors = learn_site(site_key=key, now=timezone.now())
         note_learned_priors(site_key=key, priors=priors)
     return len(keys)
+
+
+@shared_task(name="reports.rank_proxies", ignore_result=True)
+def rank_proxies(site_key: str | None = None) -> int:
+    """Rank the micro conversions of one site, or of every site; return how many had something to rank by."""
+    ranked = 0
+    for key in [site_key] if site_key is not None else learnable_sites():
+        try:
+            rank_site(site_key=key, now=timezone.now())
+        except Refused as refused:
+            logger.info("No ranking for site %s: %s", key, refused.code)
+        else:
+            ranked += 1
+    return ranked
 
 
 def _draw_ahead(run: AnalysisRun) -> None:

@@ -119,4 +119,22 @@ class Migration(migrations.Migration):
                 'indexes': [models.Index(fields=['site', '-id'], name='reports_pro_site_id_b05bff_idx')],
             },
         ),
+        migrations.CreateModel(
+            name='ProxyRanking',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('as_of', models.DateTimeField()),
+                ('since', models.DateTimeField()),
+                ('until', models.DateTimeField()),
+                ('visitors', models.PositiveIntegerField()),
+                ('of_visitors', models.PositiveIntegerField()),
+                ('document', models.JSONField()),
+                ('code_version', models.CharField(max_length=60)),
+                ('site', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='proxy_rankings', to='experiments.site')),
+            ],
+            options={
+                'ordering': ['-id'],
+                'indexes': [models.Index(fields=['site', '-id'], name='reports_pro_site_id_4fbb3a_idx')],
+            },
+        ),
     ]

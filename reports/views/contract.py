@@ -20,6 +20,8 @@ Schema = dict[str, Any]
 ERROR: Schema = {"$ref": "#/components/schemas/Error"}
 REPORT: Schema = {"$ref": "#/components/schemas/Report"}
 PLAN: Schema = {"$ref": "#/components/schemas/Plan"}
+RANKING: Schema = {"$ref": "#/components/schemas/Ranking"}
+RANKED_MICRO: Schema = {"$ref": "#/components/schemas/RankedMicro"}
 EXPERIMENTS: Schema = {"$ref": "#/components/schemas/Experiments"}
 
 _TEXT: Schema = {"type": "string"}
@@ -162,6 +164,36 @@ SCHEMAS: dict[str, Schema] = {
             sentence=_TEXT,
             reasons={"type": "array", "items": _TEXT},
         ),
+    ),
+    "Ranking": _object(
+        ["schema", "label", "macro", "micros", "as_of"],
+        schema={"enum": [1]},
+        label=_TEXT,
+        macro=_OBJECT,
+        micros={"type": "array", "items": {"$ref": "#/components/schemas/RankedMicro"}},
+        as_of=_TIME,
+        since=_TIME,
+        until=_TIME,
+        visitors=_COUNT,
+        of_visitors=_COUNT,
+    ),
+    "RankedMicro": _object(
+        ["key", "name", "conversion", "grade", "reach", "with_micro", "without_micro", "doubts"],
+        key=_TEXT,
+        name=_TEXT,
+        conversion={"enum": ["milestone", "secondary"]},
+        grade={"enum": ["A", "B", "C", "D", "E"]},
+        reach=_OBJECT,
+        with_micro=_OBJECT,
+        without_micro=_OBJECT,
+        risk_ratio=_or_null(_NUMBER),
+        ceiling=_or_null(_NUMBER),
+        quality={**_NUMBER, "description": "Correlation with the goal's true change at the site's traffic."},
+        visitors_ratio=_or_null(_NUMBER),
+        doubts={"type": "array", "items": _TEXT},
+        chance_first=_NUMBER,
+        chance_top_three=_NUMBER,
+        learned=_or_null(_OBJECT),
     ),
     "Experiments": _object(
         ["experiments"],

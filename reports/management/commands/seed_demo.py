@@ -14,9 +14,12 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from experiments.models import Site
+from experiments.services import note_learned_priors
+from reports.learning import learn_site
 from reports.management.demo.playing import play
 from reports.management.demo.setting_up import DemoSite, set_up
 from reports.management.demo.stories import SITE, STORIES, demo_shop
+from reports.ranking import rank_site
 from reports.services import run_analysis
 from tracking.core.timestamps import to_us
 from tracking.services import take_over
@@ -56,6 +59,9 @@ class Command(BaseCommand):
             if run.result is None:
                 raise CommandError(f"The analysis of '{story.key}' failed: {run.error}")
             self.stdout.write(f"  {story.key}: {run.result['verdict']['state']} ({story.look_for})")
+        rank_site(site_key=SITE, now=now)
+        _, priors = learn_site(site_key=SITE, now=now)
+        note_learned_priors(site_key=SITE, priors=priors)
         self.stdout.write(f"  Client key  {demo.client_key}")
         self.stdout.write(f"  Server key  {demo.server_key}   (shown only this once)")
         self.stdout.write(f"  Done in {time.monotonic() - began:.0f} s. Open /reports/ to read what they say.")

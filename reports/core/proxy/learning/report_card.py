@@ -82,6 +82,14 @@ def report_card(past: Sequence[PastComparison], step: str, prior: Prior) -> Repo
 
 def class_covariance(prior: Prior, steps: int, depth: int) -> FloatArray:
     """Return the second moments of the true effects on a step and on the macro that the prior believes in. Shapes: (2, 2)."""
+    pick = np.zeros((2, steps))
+    pick[0, :depth], pick[1] = 1.0, 1.0
+    found: FloatArray = pick @ step_covariance(prior, steps) @ pick.T
+    return found
+
+
+def step_covariance(prior: Prior, steps: int) -> FloatArray:
+    """Return the second moments of the true log-lifts of the steps that the prior believes in. Shapes: (steps, steps)."""
     components = components_of(prior, steps)
     share = np.exp(components.log_weight) * np.array(
         [prior.shares[components.classes[owner]] for owner in components.owner]
@@ -90,11 +98,8 @@ def class_covariance(prior: Prior, steps: int, depth: int) -> FloatArray:
     spread = np.einsum("jsd,jtd->jst", components.directions, components.directions)
     second = spread + np.einsum("js,jt->jst", components.mean, components.mean)
     second = second + components.jitter[:, None, None] * np.eye(steps)
-    total = np.einsum("j,jst->st", share, second)
-    pick = np.zeros((2, steps))
-    pick[0, :depth], pick[1] = 1.0, 1.0
-    found: FloatArray = pick @ total @ pick.T
-    return found
+    total: FloatArray = np.einsum("j,jst->st", share, second)
+    return total
 
 
 def _per_visitor(past: Sequence[PastComparison], step: str) -> tuple[float, float]:
