@@ -85,3 +85,13 @@ def risk_matched(rule: Score, rivals: list[Rival], *, false_ships: float | None 
     allowed = rule.false_ships if false_ships is None else false_ships
     equal = [r for r in rivals if r.power >= rule.power and r.false_ships <= allowed]
     return min(equal, key=lambda r: r.visitors, default=None)
+
+
+def frontier(rivals: list[Rival], *, false_ships: float) -> list[Rival]:
+    """Return the designs that no other beats in both power and visitors, of those with few enough false ships; by power."""
+    allowed = sorted((r for r in rivals if r.false_ships <= false_ships), key=lambda r: (r.visitors, -r.power))
+    best: list[Rival] = []
+    for rival in allowed:
+        if not best or rival.power > best[-1].power:
+            best.append(rival)
+    return best
