@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, special
 
-from reports.core.sequential.recursion import START, Paths, check_information
+from reports.core.sequential.recursion import START, Paths, check_information, grid_for
 from reports.core.sequential.spending import spending_named
 
 NEVER = float("inf")
@@ -52,6 +52,7 @@ def _bounds(
     paths: Paths = START
     bounds: list[float] = []
     spent = 0.0
+    grid = grid_for(levels)
     for k, level in enumerate(levels):
         allowed = spend(shares[k], total)
         bound = _bound_spending(paths, allowed - spent, float(level))
@@ -59,7 +60,7 @@ def _bounds(
         spent = allowed
         if k + 1 < len(levels):
             low = -NEVER if is_one_sided else -bound
-            paths = paths.next(low, bound, float(level), 0.0)
+            paths = paths.next(low, bound, float(level), 0.0, grid=grid)
     return tuple(bounds)
 
 

@@ -12,7 +12,7 @@ from scipy import optimize, special
 from experiments.core.plan import DAILY, AnalysisPlan, Futility
 from reports.core.progress import FIRST_LOOK_DAYS
 from reports.core.sequential.bounds import HIGHEST, efficacy_bounds, nominal_alpha
-from reports.core.sequential.recursion import START, Paths, check_information, crossing_probabilities
+from reports.core.sequential.recursion import START, Paths, check_information, crossing_probabilities, grid_for
 from reports.core.sequential.spending import spending_named
 
 DEFAULT_SPENDING = "LD-OBF"
@@ -166,13 +166,14 @@ def _futility_bounds(
     paths: Paths = START
     bounds: list[float] = []
     spent = 0.0
+    grid = grid_for(check_information(information))
     for k, level in enumerate(information):
         amount = spend(shares[k], beta) - spent
         bound = _bound_losing(paths, amount, level, drift)
         bounds.append(bound)
         spent += amount
         if k + 1 < len(information):
-            paths = paths.next(min(bound, upper[k]), min(upper[k], HIGHEST), level, drift)
+            paths = paths.next(min(bound, upper[k]), min(upper[k], HIGHEST), level, drift, grid=grid)
     return tuple(bounds)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from scipy import special
 
 FloatArray = NDArray[np.float64]
 
-GRID = 18  # gives five decimal places of a bound
+GRID = 18  # gives five decimal places of a bound, while looks are no closer than about a hundredth of the information
+FINEST_GRID = 120
+POINTS_A_STEP = 1.9  # Simpson's rule needs its points closer than the spread of what one look adds
 ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 
 
@@ -39,7 +42,17 @@ def _base_mesh(r: int) -> FloatArray:
     return np.where(i < r, left, np.where(i <= 5 * r, middle, right))
 
 
-_MESH = {GRID: _base_mesh(GRID)}
+@lru_cache(maxsize=128)
+def _mesh_of(r: int) -> FloatArray:
+    return _base_mesh(r)
+
+
+def grid_for(information: FloatArray) -> int:
+    """Return how fine a grid looks at these levels need: of very many looks each adds little, and a coarse grid misses it."""
+    if len(information) < 2:
+        return GRID
+    closest = float(np.sqrt(np.min(np.diff(information) / information[:-1])))
+    return int(np.clip(np.ceil(POINTS_A_STEP / closest), GRID, FINEST_GRID))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +84,9 @@ class Continuing:
         score = bound * np.sqrt(information) - self.points * np.sqrt(self.information) - drift * step
         return float(self.mass @ special.ndtr(score / np.sqrt(step)))
 
-    def next(self, low: float, high: float, information: float, drift: float) -> Continuing:
+    def next(self, low: float, high: float, information: float, drift: float, *, grid: int = GRID) -> Continuing:
         """Return the paths that stay between `low` and `high` at the next look."""
-        points, weights = _grid(low, high, drift * np.sqrt(information))
+        points, weights = _grid(low, high, drift * np.sqrt(information), grid)
         step = information - self.information
         gap = (
             points[:, None] * np.sqrt(information) - self.points[None, :] * np.sqrt(self.information) - drift * step
@@ -96,8 +109,8 @@ class _Start:
     def probability_below(self, bound: float, information: float, drift: float) -> float:
         return float(special.ndtr(bound - drift * np.sqrt(information)))
 
-    def next(self, low: float, high: float, information: float, drift: float) -> Continuing:
-        points, weights = _grid(low, high, drift * np.sqrt(information))
+    def next(self, low: float, high: float, information: float, drift: float, *, grid: int = GRID) -> Continuing:
+        points, weights = _grid(low, high, drift * np.sqrt(information), grid)
         gap = points - drift * np.sqrt(information)
         return Continuing(information, points, np.exp(-0.5 * gap * gap) / ROOT_TWO_PI * weights)
 
@@ -106,9 +119,9 @@ Paths = _Start | Continuing
 START = _Start()
 
 
-def _grid(low: float, high: float, centre: float) -> tuple[FloatArray, FloatArray]:
+def _grid(low: float, high: float, centre: float, grid: int) -> tuple[FloatArray, FloatArray]:
     """Return Simpson's points and weights between `low` and `high`, dense where the density is."""
-    mesh = _MESH[GRID] + centre
+    mesh = _mesh_of(grid) + centre
     mesh = np.clip(mesh, low, high)
     mesh = mesh[np.concatenate(([True], np.diff(mesh) > 0))]
     if len(mesh) == 1:
@@ -140,11 +153,12 @@ def crossing_probabilities(
     Shapes: all sequences (looks,). Checked against: published tables; simulation.
     """
     levels = check_information(information)
+    grid = grid_for(levels)
     paths: Paths = START
     above, below = np.zeros(len(levels)), np.zeros(len(levels))
     for k, level in enumerate(levels):
         above[k] = paths.probability_above(upper[k], level, drift)
         below[k] = paths.probability_below(lower[k], level, drift)
         if k + 1 < len(levels):
-            paths = paths.next(lower[k], upper[k], level, drift)
+            paths = paths.next(lower[k], upper[k], level, drift, grid=grid)
     return Crossing(above, below)

@@ -222,3 +222,18 @@ def test_stagewise__its_three_drifts__give_the_probabilities_that_define_them(
     ):
         crossing = crossing_probabilities(information[:stop], lower, upper, drift=drift)
         assert crossing.upper.sum() == pytest.approx(probability, abs=2e-5)
+
+
+def test_bounds__a_look_every_day_of_a_year__are_crossed_by_chance_as_often_as_promised() -> None:
+    # A grid too coarse for so many small steps would put the last bound at 2.24 and hold alpha at 4.6 %.
+    schedule = Schedule(364)
+    bounds = np.asarray(efficacy_bounds(schedule.information, alpha=0.05))
+    days = np.arange(1, 365)
+    z = np.random.default_rng(1).normal(size=(20_000, 364)).cumsum(axis=1) / np.sqrt(days)
+    crossed = float(np.mean((np.abs(z[:, 6:]) >= bounds).any(axis=1)))
+    assert crossed == pytest.approx(0.05, abs=4 * np.sqrt(0.05 * 0.95 / 20_000))
+
+
+def test_bounds__more_and_more_looks__settle_down() -> None:
+    last = [efficacy_bounds(np.arange(1, n + 1) / n, alpha=0.0035, is_one_sided=True)[-1] for n in (84, 168, 294)]
+    assert last == sorted(last) and last[-1] < 2.9
