@@ -20,8 +20,9 @@ from reports.code_version import code_version
 from reports.core.analyse import columns_for
 from reports.core.health.split_by_segment import SEGMENT_TRAITS, is_split_in_doubt
 from reports.core.inputs import Inputs
+from reports.core.proxy.earlier import EarlierRun, earlier_in
 from reports.models import AnalysisRun, AnalysisSchedule
-from reports.selectors import final_as_of, refresh_minutes
+from reports.selectors import final_as_of, last_good_run, refresh_minutes, report_document
 from tracking.core.totals import TotalsRequest
 from tracking.selectors import event_store
 
@@ -111,7 +112,16 @@ def read_inputs(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime) 
     if is_split_in_doubt(plan, exposures):
         request = replace(request, traits=tuple(dict.fromkeys((*request.traits, *SEGMENT_TRAITS))))
     totals = store.visitor_totals(request)
-    return Inputs(plan, totals, exposures, as_of=as_of, ended_at=experiment.ended_at)
+    earlier = _earlier(experiment, plan)
+    return Inputs(plan, totals, exposures, as_of=as_of, ended_at=experiment.ended_at, earlier=earlier)
+
+
+def _earlier(experiment: Experiment, plan: AnalysisPlan) -> EarlierRun | None:
+    """Return what the experiment that the plan tests again measured, by its last good answer."""
+    if plan.retest_of is None or experiment.retest_of is None:
+        return None
+    run = last_good_run(experiment.retest_of)
+    return earlier_in(report_document(run)) if run is not None else None
 
 
 def _compute(experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> dict[str, Any]:

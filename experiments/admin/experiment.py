@@ -105,8 +105,11 @@ class ExperimentAdmin(ExperimentButtons, InklingAdmin):
             },
         ),
         (
-            "Rarely needed: layer, holdout, hashing",
-            {"fields": ("layer", ("layer_start", "layer_end"), "holdout", "hash_attribute"), "classes": ("collapse",)},
+            "Rarely needed: re-test, layer, holdout, hashing",
+            {
+                "fields": ("retest_of", "layer", ("layer_start", "layer_end"), "holdout", "hash_attribute"),
+                "classes": ("collapse",),
+            },
         ),
     )
 

@@ -65,6 +65,7 @@ class ExperimentForm(forms.ModelForm):  # type: ignore[type-arg]
             "layer_start",
             "layer_end",
             "holdout",
+            "retest_of",
             "starts_at",
             "ends_at",
             "risk_preset",

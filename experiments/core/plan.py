@@ -136,7 +136,8 @@ class AnalysisPlan:
     `periods` are given when the weights changed on the way, as those of an imported experiment may have: the variants then
     carry the weights of the last one, and who came before the first start belongs to the first period. Where there are
     `covariates`, shares, means and ratios are compared both plainly and with what these predict taken out; each metric's
-    `is_adjusted` says which of the two counts.
+    `is_adjusted` says which of the two counts. `retest_of` is the key of the finished experiment whose idea is tested again: what its
+    steps measured is pooled with what this one measures.
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
     None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
@@ -166,6 +167,7 @@ class AnalysisPlan:
     periods: tuple[AllocationPeriod, ...] = ()
     covariates: tuple[Covariate, ...] = ()
     learned: LearnedPrior | None = None
+    retest_of: str | None = None
 
     def __post_init__(self) -> None:
         self._check_periods()
@@ -254,7 +256,9 @@ class AnalysisPlan:
             document["periods"] = [
                 {"starts_at": p.starts_at.isoformat(), "weights": list(p.weights)} for p in self.periods
             ]
-        del document["learned"]
+        del document["learned"], document["retest_of"]
+        if self.retest_of is not None:
+            document["retest_of"] = self.retest_of
         if self.learned is not None:
             document["learned"] = {name: _listed(value) for name, value in asdict(self.learned).items()}
         document["covariates"] = [covariate.text for covariate in self.covariates]

@@ -65,7 +65,9 @@ class LayerClaim:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Everything the checks look at. `claimed` are the parts of the same layer taken by started experiments."""
+    """Everything the checks look at. `claimed` are the parts of the same layer taken by started experiments; `retest_fault` says why the
+    experiment that it names cannot be tested again.
+    """
 
     key: str
     now: datetime
@@ -84,6 +86,7 @@ class Draft:
     has_no_end: bool = False
     planned_visitors: int | None = None
     covariates: tuple[str, ...] = ()
+    retest_fault: str = ""
 
 
 Check = Callable[[Draft], Iterator[Obstacle]]
@@ -240,6 +243,15 @@ def check_confirmatory(draft: Draft) -> Iterator[Obstacle]:
             )
 
 
+def check_retest(draft: Draft) -> Iterator[Obstacle]:
+    if draft.retest_fault:
+        yield Obstacle(
+            "retest_impossible",
+            f"It cannot be a re-test: {draft.retest_fault}",
+            "Choose a stopped or archived experiment of this site, or leave it empty.",
+        )
+
+
 def check_target(draft: Draft) -> Iterator[Obstacle]:
     if draft.target_step and draft.target_step not in draft.milestones:
         yield Obstacle(
@@ -340,6 +352,7 @@ READINESS_CHECKS: tuple[Check, ...] = (
     check_definitions,
     check_audits,
     check_confirmatory,
+    check_retest,
     check_target,
     check_audience,
     check_layer,

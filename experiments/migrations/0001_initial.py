@@ -80,6 +80,7 @@ class Migration(migrations.Migration):
                 ('futility', models.CharField(choices=[('HSD(-4)', 'Gently'), ('HSD(-2)', 'Eagerly'), ('never', 'Never')], default='HSD(-4)', help_text='When to call it hopeless before the planned end: advice only, it never costs alpha. Eagerly saves most when an idea does nothing and needs some 6 % more visitors at most; never needs the fewest at most and the most on average.', max_length=10)),
                 ('look_every_days', models.PositiveSmallIntegerField(choices=[(1, 'Every day'), (7, 'Every week')], default=1, help_text='From day 7 on. Weekly looks need some 5 % fewer visitors at most and answer a few days later on average.')),
                 ('forecast', models.JSONField(blank=True, default=dict, editable=False)),
+                ('retest_of', models.ForeignKey(blank=True, help_text='The finished experiment whose idea this one tests again, with the same steps and keys of variants. What it measured is pooled with what this one measures, so that a second try never starts from zero. Frozen at the start.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='retests', to='experiments.experiment')),
             ],
             options={
                 'ordering': ['-created_at', 'key'],

@@ -148,6 +148,15 @@ class Experiment(models.Model):
         "returning, weekday, activity EVENT, amount EVENT, trait KEY (of the events' context, such as device). It sharpens the answer where many "
         "visitors come back; where it cannot be used the plain comparison counts, and says why. It takes some 28 days of events from before; a new site leaves it empty. Frozen at the start.",
     )
+    retest_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="retests",
+        help_text="The finished experiment whose idea this one tests again, with the same steps and keys of variants. What it measured is "
+        "pooled with what this one measures, so that a second try never starts from zero. Frozen at the start.",
+    )
     salt = models.CharField(max_length=120, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)

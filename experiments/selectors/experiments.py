@@ -122,7 +122,19 @@ def draft_of(experiment: Experiment, now: datetime) -> Draft:
         has_no_end=experiment.has_no_end,
         planned_visitors=experiment.planned_visitors,
         covariates=tuple(experiment.covariates),
+        retest_fault=_retest_fault(experiment),
     )
+
+
+def _retest_fault(experiment: Experiment) -> str:
+    earlier = experiment.retest_of
+    if earlier is None:
+        return ""
+    if earlier.site_id != experiment.site_id:
+        return f"'{earlier.key}' belongs to another site."
+    if earlier.status not in {Status.STOPPED.value, Status.ARCHIVED.value} or earlier.started_at is None:
+        return f"'{earlier.key}' is not finished."
+    return ""
 
 
 def start_obstacles(experiment: Experiment, now: datetime) -> tuple[Obstacle, ...]:

@@ -22,6 +22,7 @@ from reports.core.measuring import measured as measured_in
 from reports.core.monitoring import Course, course_of
 from reports.core.periods import PeriodCounts, counts_by_period
 from reports.core.progress import Progress, progress_of
+from reports.core.proxy.earlier import EarlierRun
 from reports.core.proxy.judging import ProxyAnalysis, judge_treatments
 from reports.core.proxy.reached import funnel_columns, reached_steps
 from reports.core.results import MetricResult
@@ -63,8 +64,10 @@ def analyse(
     *,
     as_of: datetime,
     ended_at: datetime | None = None,
+    earlier: EarlierRun | None = None,
 ) -> Analysis:
-    """Analyse an experiment as of one moment; `ended_at` is when somebody stopped it, if anybody did.
+    """Analyse an experiment as of one moment; `ended_at` is when somebody stopped it, if anybody did, and `earlier` what an earlier run
+    of the same idea measured.
 
     Columns about time may be missing; what needs them is then not said.
 
@@ -87,7 +90,7 @@ def analyse(
     segments = segment_counts(plan, everybody)
     reached = reached_steps(plan, everybody, progress) if plan.decision_rule == ProxyRule.key else None
     findings = run_checks(HealthContext(plan, progress, exposures, metrics, periods, timing, segments, reached))
-    proxy = judge_treatments(plan, progress, reached) if reached is not None else None
+    proxy = judge_treatments(plan, progress, reached, earlier) if reached is not None else None
     verdict = decide(Evidence(plan, progress, findings, metrics, proxy))
     return Analysis(plan, progress, exposures, metrics, findings, verdict, periods, timing, proxy)
 

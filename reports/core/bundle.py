@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from experiments.core.plan import AnalysisPlan
 from experiments.core.refusal import Refused
 from reports.core.inputs import Inputs
+from reports.core.proxy.earlier import EarlierRun
 from tracking.core.totals import DailyExposures, ExposureCounts, TraitValues, VisitorTotals
 
 FORMAT = "inkling-bundle"
@@ -59,6 +60,7 @@ def write_bundle(bundle: Bundle) -> str:
         "as_of": inputs.as_of.isoformat(),
         "ended_at": inputs.ended_at.isoformat() if inputs.ended_at else None,
         "plan": inputs.plan.to_document(),
+        "earlier": inputs.earlier.to_document() if inputs.earlier else None,
         "exposures": _exposures_document(inputs.exposures),
         "totals": _totals_document(inputs.totals),
         "result": dict(bundle.stored),
@@ -92,6 +94,7 @@ def read_bundle(text: str | bytes) -> Bundle:
                 exposures=_exposures(document["exposures"]),
                 as_of=datetime.fromisoformat(document["as_of"]),
                 ended_at=datetime.fromisoformat(document["ended_at"]) if document["ended_at"] else None,
+                earlier=EarlierRun.from_document(document["earlier"]) if document.get("earlier") else None,
             ),
             stored=_object(document["result"]),
             run_id=document["run"],

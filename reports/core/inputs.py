@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from experiments.core.plan import AnalysisPlan
 from reports.core.analyse import analyse
+from reports.core.proxy.earlier import EarlierRun
 from reports.core.wire import to_document
 from tracking.core.totals import ExposureCounts, VisitorTotals
 
@@ -21,17 +22,20 @@ Words = NDArray[np.uint64]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What one analysis was given: the plan, what the event store answered, and the moments."""
+    """What one analysis was given: the plan, what the event store answered, the moments, and what an earlier run measured."""
 
     plan: AnalysisPlan
     totals: VisitorTotals
     exposures: ExposureCounts
     as_of: datetime
     ended_at: datetime | None = None
+    earlier: EarlierRun | None = None
 
     def answer(self) -> dict[str, Any]:
         """Analyse, and return the public document with the fingerprint of what it was made from."""
-        found = analyse(self.plan, self.totals, self.exposures, as_of=self.as_of, ended_at=self.ended_at)
+        found = analyse(
+            self.plan, self.totals, self.exposures, as_of=self.as_of, ended_at=self.ended_at, earlier=self.earlier
+        )
         return to_document(found) | {"inputs_hash": fingerprint(self.totals, self.exposures)}
 
 

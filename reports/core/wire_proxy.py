@@ -49,6 +49,9 @@ def proxy_document(proxy: ProxyAnalysis, learned: LearnedPrior | None = None) ->
             "evidence": None if learned is None else learned.evidence,
             "target_step": None if prior.target_step is None else proxy.reached.steps[prior.target_step - 1].key,
         },
+        "pooled_with": None
+        if proxy.pooled is None
+        else {"experiment": proxy.pooled.experiment, "visitors": proxy.pooled.visitors},
         "treatments": [_result(r, proxy.reached) for r in proxy.results],
     }
 
@@ -207,6 +210,9 @@ PROXY_SCHEMA = _object(
             },
             optional=("learned_from", "grade", "evidence"),
         ),
+        "pooled_with": {
+            "anyOf": [_object({"experiment": _TEXT, "visitors": _COUNT}), {"type": "null"}],
+        },
         "treatments": {
             "type": "array",
             "items": _object(

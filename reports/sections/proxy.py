@@ -37,6 +37,7 @@ class Block:
 class Proxy:
     blocks: tuple[Block, ...]
     prior: str
+    pooled: str = ""
 
 
 def build(report: ReportInput) -> Proxy | None:
@@ -48,7 +49,7 @@ def build(report: ReportInput) -> Proxy | None:
     names = variant_names(document)
     steps = {str(s["key"]): str(s["name"]) for s in document["funnel"]["steps"]}
     blocks = tuple(_block(t, names, steps) for t in proxy["treatments"])
-    return Proxy(blocks, _prior(proxy["prior"], steps))
+    return Proxy(blocks, _prior(proxy["prior"], steps), _pooled(proxy.get("pooled_with")))
 
 
 def _block(found: Mapping[str, Any], names: Mapping[str, str], steps: Mapping[str, str]) -> Block:
@@ -160,6 +161,16 @@ def _prior(prior: Mapping[str, Any], steps: Mapping[str, str]) -> str:
         f"Believed beforehand, of ideas like this one: {shares}. Of a gain at a step, about "
         f"{_chance(prior['pass_through'])} reaches the goal.{aimed} {_source(prior)} The bounds on evidence hold whatever these "
         "shares are."
+    )
+
+
+def _pooled(earlier: Mapping[str, Any] | None) -> str:
+    """Say with what earlier run these answers are pooled."""
+    if earlier is None:
+        return ""
+    return numbers.typeset(
+        f"A re-test of “{earlier['experiment']}”: what its {numbers.whole(earlier['visitors'])} visitors did is pooled with what came since, step by "
+        "step, each by its precision. The evidence goes on from there."
     )
 
 

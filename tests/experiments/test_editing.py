@@ -62,7 +62,7 @@ def test_save__a_locked_field_of_a_started_experiment__is_refused_and_named(stat
 
 def test_save__every_editable_field__is_either_free_or_locked_here() -> None:
     editable = {f.name for f in Experiment._meta.concrete_fields if f.editable and not f.primary_key}
-    elsewhere = {"site", "owner", "layer", "holdout"}
+    elsewhere = {"site", "owner", "layer", "holdout", "retest_of"}
     assert editable == set(FREE) | set(LOCKED) | elsewhere
 
 

@@ -39,6 +39,7 @@ CASES = {
     "metric_incomplete": replace(SOUND, metrics=(MICRO, MACRO, RATIO)),
     "metric_failed_audit": replace(SOUND, metrics=(replace(MICRO, audit_failure="It found 11 %."), MACRO)),
     "micro_without_reason": replace(SOUND, metrics=(*FOUR_MICROS, MACRO)),
+    "retest_impossible": replace(SOUND, retest_fault="'other' is not finished."),
     "target_step_unknown": replace(SOUND, target_step="nowhere"),
     "audience_invalid": replace(SOUND, audience={"country": {"$nearly": "PT"}}),
     "no_traffic": replace(SOUND, traffic=0),

@@ -10,8 +10,9 @@ from scipy import special
 from experiments.core.plan import AnalysisPlan, LearnedPrior
 from reports.core.progress import Progress
 from reports.core.proxy.classes import BAIT_ODDS, FIVE_SHARES, Prior, VariantClass, with_bait_odds
+from reports.core.proxy.earlier import EarlierRun
 from reports.core.proxy.engine import weigh
-from reports.core.proxy.funnel import effects_of
+from reports.core.proxy.funnel import StepEffects, effects_of
 from reports.core.proxy.quality import StepQuality, Surrogate, step_qualities, surrogate
 from reports.core.proxy.reached import Reached
 from reports.core.proxy.verdict import MACRO_ALPHA, ProxyVerdict, evaluate, preset_named
@@ -42,11 +43,12 @@ class ProxyResult:
 
 @dataclass(frozen=True, slots=True)
 class ProxyAnalysis:
-    """The funnel with the engine's answers; `prior` is what was believed beforehand."""
+    """The funnel with the engine's answers; `prior` is what was believed beforehand, `pooled` the earlier run that is in them."""
 
     reached: Reached
     prior: Prior
     results: tuple[ProxyResult, ...]
+    pooled: EarlierRun | None = None
 
     def result_of(self, variant: str) -> ProxyResult:
         return next(r for r in self.results if r.variant == variant)
@@ -72,13 +74,17 @@ def learned_prior(learned: LearnedPrior, target_step: int | None) -> Prior:
     )
 
 
-def judge_treatments(plan: AnalysisPlan, progress: Progress, reached: Reached) -> ProxyAnalysis:
-    """Judge every treatment by the funnel. Empty results while no step of it can be counted."""
+def judge_treatments(
+    plan: AnalysisPlan, progress: Progress, reached: Reached, earlier: EarlierRun | None = None
+) -> ProxyAnalysis:
+    """Judge every treatment by the funnel, together with what an earlier run measured. Empty results while no step can be counted."""
     prior = prior_of(plan, reached)
     if not reached.days or progress.is_before_first_look:
         return ProxyAnalysis(reached, prior, ())
-    results = tuple(_judge(plan, progress, reached, prior, v.key) for v in plan.treatments)
-    return ProxyAnalysis(reached, prior, results)
+    steps = [step.key for step in reached.steps]
+    before = {v.key: earlier.of(v.key, steps) if earlier is not None else None for v in plan.treatments}
+    results = tuple(_judge(plan, progress, reached, prior, v.key, before[v.key]) for v in plan.treatments)
+    return ProxyAnalysis(reached, prior, results, earlier if any(before.values()) else None)
 
 
 def macro_bounds(plan: AnalysisPlan, days: tuple[int, ...], treatments: int) -> tuple[float, ...]:
@@ -97,11 +103,14 @@ def macro_bounds(plan: AnalysisPlan, days: tuple[int, ...], treatments: int) -> 
     return tuple(bounds[share] for share in shares)
 
 
-def _judge(plan: AnalysisPlan, progress: Progress, reached: Reached, prior: Prior, variant: str) -> ProxyResult:
+def _judge(
+    plan: AnalysisPlan, progress: Progress, reached: Reached, prior: Prior, variant: str, earlier: StepEffects | None
+) -> ProxyResult:
     control = plan.control.key
     treatments = len(plan.treatments)
     arrays = [of[key].astype(float) for key in (variant, control) for of in (reached.at_risk, reached.reached)]
-    weighed = weigh(effects_of(*arrays), prior)
+    effects = effects_of(*arrays)
+    weighed = weigh(effects if earlier is None else effects.pooled_with(earlier), prior)
     t, c = reached.counts(variant), reached.counts(control)
     verdict = evaluate(
         t,
@@ -111,6 +120,7 @@ def _judge(plan: AnalysisPlan, progress: Progress, reached: Reached, prior: Prio
         macro_bound=macro_bounds(plan, reached.days, treatments)[-1],
         treatments=treatments,
         is_at_cap=progress.is_over,
+        earlier=earlier,
     )
     win = weighed.gain
     bait, harm = (weighed.probability(k) for k in (VariantClass.BAIT, VariantClass.HARM))
