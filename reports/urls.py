@@ -17,6 +17,7 @@ urlpatterns = [
     path("reports/planner/simulate/", planner.simulate, name="planner-simulate"),
     path("reports/<str:key>/", pages.report, name="report"),
     path("reports/<str:key>/analyse/", pages.analyse_now, name="report-analyse"),
+    path("reports/<str:key>/ship/", pages.ship, name="report-ship"),
     path("reports/<str:key>/report.json", pages.report_json, name="report-json"),
     path("reports/<str:key>/report.csv", pages.report_csv, name="report-csv"),
     path("reports/<str:key>/bundle.json", pages.report_bundle, name="report-bundle"),

@@ -137,7 +137,7 @@ class AnalysisPlan:
     carry the weights of the last one, and who came before the first start belongs to the first period. Where there are
     `covariates`, shares, means and ratios are compared both plainly and with what these predict taken out; each metric's
     `is_adjusted` says which of the two counts. `retest_of` is the key of the finished experiment whose idea is tested again: what its
-    steps measured is pooled with what this one measures.
+    steps measured is pooled with what this one measures. `holdback_of` is the key of the experiment whose winner was shipped and is watched.
 
     Units: `alpha` is two-sided for the success metrics; `guardrail_alpha` one-sided; `horizon_days` whole weeks in days,
     None for an imported, finished experiment, which is analysed once at a fixed horizon, and for one without a planned end
@@ -168,6 +168,7 @@ class AnalysisPlan:
     covariates: tuple[Covariate, ...] = ()
     learned: LearnedPrior | None = None
     retest_of: str | None = None
+    holdback_of: str | None = None
 
     def __post_init__(self) -> None:
         self._check_periods()
@@ -256,9 +257,9 @@ class AnalysisPlan:
             document["periods"] = [
                 {"starts_at": p.starts_at.isoformat(), "weights": list(p.weights)} for p in self.periods
             ]
-        del document["learned"], document["retest_of"]
-        if self.retest_of is not None:
-            document["retest_of"] = self.retest_of
+        for name in ("learned", "retest_of", "holdback_of"):
+            if document[name] is None:
+                del document[name]  # what there is not goes without saying, and the hash stays what it was
         if self.learned is not None:
             document["learned"] = {name: _listed(value) for name, value in asdict(self.learned).items()}
         document["covariates"] = [covariate.text for covariate in self.covariates]

@@ -81,6 +81,7 @@ class Migration(migrations.Migration):
                 ('look_every_days', models.PositiveSmallIntegerField(choices=[(1, 'Every day'), (7, 'Every week')], default=1, help_text='From day 7 on. Weekly looks need some 5 % fewer visitors at most and answer a few days later on average.')),
                 ('forecast', models.JSONField(blank=True, default=dict, editable=False)),
                 ('retest_of', models.ForeignKey(blank=True, help_text='The finished experiment whose idea this one tests again, with the same steps and keys of variants. What it measured is pooled with what this one measures, so that a second try never starts from zero. Frozen at the start.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='retests', to='experiments.experiment')),
+                ('holdback_of', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='holdbacks', to='experiments.experiment')),
             ],
             options={
                 'ordering': ['-created_at', 'key'],

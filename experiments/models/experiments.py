@@ -157,6 +157,9 @@ class Experiment(models.Model):
         help_text="The finished experiment whose idea this one tests again, with the same steps and keys of variants. What it measured is "
         "pooled with what this one measures, so that a second try never starts from zero. Frozen at the start.",
     )
+    holdback_of = models.ForeignKey(
+        "self", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="holdbacks"
+    )
     salt = models.CharField(max_length=120, blank=True, editable=False)
     started_at = models.DateTimeField(null=True, blank=True, editable=False)
     ended_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -102,6 +102,7 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
             started_at=experiment.started_at,
             covariates=covariates_from_texts(experiment.covariates),
             learned=learned_prior(experiment) if rule == PROXY_ENGINE else None,
+            holdback_of=experiment.holdback_of.key if experiment.holdback_of else None,
             retest_of=experiment.retest_of.key if experiment.retest_of and rule == PROXY_ENGINE else None,
         )
     except ValueError as error:

@@ -11,6 +11,7 @@ from experiments.services.editing import (
     save_draft_rows,
     save_experiment,
 )
+from experiments.services.holdback import ship_with_holdback
 from experiments.services.imports import ensure_imported_experiment
 from experiments.services.lifecycle import (
     archive_experiment,
@@ -61,6 +62,7 @@ __all__ = [
     "save_holdout",
     "save_metric",
     "save_site",
+    "ship_with_holdback",
     "start_experiment",
     "stop_experiment",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
@@ -17,12 +18,13 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_GET, require_POST
 
 from experiments.core.refusal import Refused
+from experiments.services import ship_with_holdback
 from reports import selectors, services
 from reports.bundles import bundle_of
 from reports.core.bundle import write_bundle
 from reports.models import AnalysisRun
 from reports.sections import SECTIONS
-from reports.sections.base import ReportInput
+from reports.sections.base import ReportInput, variant_names
 from reports.views.access import READ, RUN, needs
 from reports.views.exports import csv_text
 from reports.views.listing import Choice, ListRow, list_rows, narrow, status_choices
@@ -142,8 +144,44 @@ def _page(request: HttpRequest, experiment: Experiment, *, run: AnalysisRun | No
         "bundle_url": _address("report-bundle", experiment, **asked),
         "analyse_url": _address("report-analyse", experiment),
         "may_analyse": experiment.started_at is not None and request.user.has_perm(RUN),
+        "shippable": _shippable(experiment, shown) if request.user.has_perm(RUN) else [],
+        "ship_url": _address("report-ship", experiment),
     }
     return render(request, "reports/report.html", context)
+
+
+def _shippable(experiment: Experiment, shown: ReportInput) -> list[dict[str, str]]:
+    """Return the treatments that the latest answer ships by the steps, before the goal alone is sure: those worth a holdback."""
+    document = shown.document
+    if document is None or not shown.is_latest or not experiment.is_started or document["verdict"]["state"] != "ship":
+        return []
+    proxy = document.get("proxy")
+    names = variant_names(document)
+    return [
+        {"key": str(t["variant"]), "name": names[str(t["variant"])]}
+        for t in (proxy["treatments"] if proxy else ())
+        if t["state"] == "ship_proxy" and experiment.status != "stopped"
+    ]
+
+
+@require_POST
+@needs(RUN)
+def ship(request: HttpRequest, key: str) -> HttpResponse:
+    """Ship a treatment with a holdback, and go to the report of the follow-up."""
+    experiment = _one(request, key)
+    assert isinstance(request.user, User)
+    try:
+        follow_up = ship_with_holdback(
+            experiment=experiment, variant=request.POST.get("variant", ""), now=timezone.now(), by=request.user
+        )
+    except Refused as refused:
+        messages.error(request, f"{refused.message} {refused.advice}")
+        return HttpResponseRedirect(_address("report", experiment))
+    messages.success(
+        request,
+        "Shipped: nine visitors in ten get it, one keeps the control. The goal is watched here for eight weeks; then it stops by itself.",
+    )
+    return HttpResponseRedirect(_address("report", follow_up))
 
 
 def _sections(shown: ReportInput) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from reports.core.health.allocation import changed_weights, drifting_split
 from reports.core.health.base import Finding, HealthCheck, HealthContext, Severity
 from reports.core.health.exposures import conflicting_exposures, no_exposures, several_variants
 from reports.core.health.flow import immature_visitors, silent_metrics, stale_events
+from reports.core.health.holdback import holdback_loss
 from reports.core.health.macro_alarm import macro_alarm
 from reports.core.health.milestones import lost_milestones
 from reports.core.health.sample_ratio import sample_ratio
@@ -24,6 +25,7 @@ HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     conflicting_exposures,
     stale_events,
     silent_metrics,
+    holdback_loss,
     macro_alarm,
     unequal_split,
     carried_over,
