@@ -41,6 +41,7 @@ BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 # Visitors a week, the planned weeks, and how many experiments the full run plays.
 SITES = ((1_000, 26), (5_000, 12), (20_000, 12))
 QUICK, FULL = 2_000, 8_000
+MOST_LOOKS = 300  # of one design; the bounds of more take very long
 
 IMAGES = PAGE.parent / "images"
 
@@ -136,6 +137,8 @@ def site(per_week: int, weeks: int, experiments: int, seed: int, points: list[Po
     outcome = proxy_rule(found, played, balanced, learned, looks=weeks, declared=0.85, rng=rng)
     yield row("proxy, balanced, declared, learned from 30", score(found, outcome, per_look=per_week), is_ours=True)
     for often, words in ((2, "two looks a week"), (7, "daily looks")):
+        if often * longest > MOST_LOOKS:
+            continue
         more = play(found, per_week=per_week, weeks=longest, looks_per_week=often, rng=rng)
         # The rivals may look as often as the rule, or weekly, whichever is cheaper for them.
         same = rivals_of(found, macro_z(more), looks=often * weeks, per_look=per_week / often)
