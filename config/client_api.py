@@ -18,6 +18,7 @@ from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
 from experiments.clients.native import handle_assignments
 from experiments.core.bodies import too_large
 from experiments.core.protocol import ApiError, ClientRequest, Reply, error_reply
+from tracking.clients import segment
 from tracking.clients.native import MAX_BODY_BYTES as MAX_EVENTS_BYTES
 from tracking.clients.native import handle_event_count, handle_events, handle_exposure_count
 from tracking.services import record_exposures
@@ -25,6 +26,10 @@ from tracking.services import record_exposures
 logger = logging.getLogger(__name__)
 
 PREFLIGHT_SECONDS = 7200
+# Beside our own, those that Segment's and RudderStack's clients send.
+ALLOWED_HEADERS = (
+    "authorization, content-type, content-encoding, if-none-match, x-api-key, x-retry-count, anonymousid, sentat"
+)
 
 Handler = Callable[[ClientRequest, int], Reply]
 
@@ -57,17 +62,40 @@ def _exposure_count(request: ClientRequest, now_us: int) -> Reply:
     return handle_exposure_count(request, now_us=now_us)
 
 
+def _messages(request: ClientRequest, now_us: int) -> Reply:
+    return segment.handle_messages(request, now_us=now_us)
+
+
+def _segment_settings(request: ClientRequest, now_us: int) -> Reply:
+    return segment.handle_settings(request, now_us=now_us)
+
+
+_MESSAGES: Mapping[str, Route] = {"POST": Route(_messages, segment.MAX_BODY_BYTES)}
+_SEGMENT_SETTINGS: Mapping[str, Route] = {"GET": Route(_segment_settings)}
+
 ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/api/v1/assignments": {"POST": Route(_assignments, MAX_ASSIGNMENT_BYTES)},
     "/api/v1/events": {"POST": Route(_events, MAX_EVENTS_BYTES)},
     "/api/v1/events/count": {"GET": Route(_event_count, for_browsers=False)},
     "/api/v1/exposures/count": {"GET": Route(_exposure_count, for_browsers=False)},
+    **{f"/v1/{name}": _MESSAGES for name in (*segment.TYPES, *segment.LETTERS, *segment.BATCHES)},
 }
+# Addresses that hold a key, by what they begin and end with.
+PATTERNS: tuple[tuple[str, str, Mapping[str, Route]], ...] = (("/v1/projects/", "/settings", _SEGMENT_SETTINGS),)
 
 
 def find(address: str) -> Mapping[str, Route] | None:
     """Return the methods of an address, or None when it is not one of ours. A slash at the end makes no difference."""
-    return ROUTES.get(address) or ROUTES.get(address.removesuffix("/"))
+    plain = address.removesuffix("/")
+    return ROUTES.get(address) or ROUTES.get(plain) or _by_pattern(plain)
+
+
+def _by_pattern(address: str) -> Mapping[str, Route] | None:
+    for start, end, methods in PATTERNS:
+        middle = address.removeprefix(start).removesuffix(end)
+        if address.startswith(start) and address.endswith(end) and middle and "/" not in middle:
+            return methods
+    return None
 
 
 def body_limit(methods: Mapping[str, Route], method: str) -> int:
@@ -137,7 +165,7 @@ def _preflight(methods: Mapping[str, Route], headers: Mapping[str, str]) -> Repl
         headers={
             "Allow": allowed,
             "Access-Control-Allow-Methods": allowed,
-            "Access-Control-Allow-Headers": "authorization, content-type, content-encoding",
+            "Access-Control-Allow-Headers": ALLOWED_HEADERS,
             "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
             **_cross_origin(headers["origin"]),
         },
@@ -207,6 +235,7 @@ def client_view(request: HttpRequest, **_: Any) -> HttpResponse:
     )
 
 
-urlpatterns: list[URLPattern] = [path(address.removeprefix("/"), client_view) for address in ROUTES] + [
-    path(f"{address.removeprefix('/')}/", client_view) for address in ROUTES
+_ADDRESSES = (*ROUTES, *(f"{start}<str:key>{end}" for start, end, _ in PATTERNS))
+urlpatterns: list[URLPattern] = [
+    path(f"{address.removeprefix('/')}{slash}", client_view) for slash in ("", "/") for address in _ADDRESSES
 ]

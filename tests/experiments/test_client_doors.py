@@ -233,7 +233,8 @@ def test_front__connection_broke_while_answering__is_closed_so_that_the_next_req
 
 
 def test_routes__every_hot_address__is_there_with_its_method() -> None:
-    assert {address: set(methods) for address, methods in ROUTES.items()} == {
+    native = {address: set(methods) for address, methods in ROUTES.items() if address.startswith("/api/v1/")}
+    assert native == {
         "/api/v1/assignments": {"POST"},
         "/api/v1/events": {"POST"},
         "/api/v1/events/count": {"GET"},
