@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 
 from config.telemetry import note_reply
+from experiments.clients import growthbook, ofrep
 from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
 from experiments.clients.native import handle_assignments
 from experiments.core.bodies import too_large
 from experiments.core.protocol import ApiError, ClientRequest, Reply, error_reply
+from tracking.clients import growthbook as growthbook_events
 from tracking.clients import segment
 from tracking.clients.native import MAX_BODY_BYTES as MAX_EVENTS_BYTES
 from tracking.clients.native import handle_event_count, handle_events, handle_exposure_count
@@ -70,6 +73,22 @@ def _segment_settings(request: ClientRequest, now_us: int) -> Reply:
     return segment.handle_settings(request, now_us=now_us)
 
 
+def _features(request: ClientRequest, now_us: int) -> Reply:
+    return growthbook.handle_features(request, now_us=now_us)
+
+
+def _track(request: ClientRequest, now_us: int) -> Reply:
+    return growthbook_events.handle_track(request, now_us=now_us)
+
+
+def _flag(request: ClientRequest, now_us: int) -> Reply:
+    return ofrep.handle_flag(request, now_us=now_us, record_exposures=record_exposures)
+
+
+def _flags(request: ClientRequest, now_us: int) -> Reply:
+    return ofrep.handle_flags(request, now_us=now_us)
+
+
 _MESSAGES: Mapping[str, Route] = {"POST": Route(_messages, segment.MAX_BODY_BYTES)}
 _SEGMENT_SETTINGS: Mapping[str, Route] = {"GET": Route(_segment_settings)}
 
@@ -78,15 +97,22 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/api/v1/events": {"POST": Route(_events, MAX_EVENTS_BYTES)},
     "/api/v1/events/count": {"GET": Route(_event_count, for_browsers=False)},
     "/api/v1/exposures/count": {"GET": Route(_exposure_count, for_browsers=False)},
+    "/track": {"POST": Route(_track, growthbook_events.MAX_BODY_BYTES)},
+    ofrep.ADDRESS: {"POST": Route(_flags, ofrep.MAX_BODY_BYTES)},
     **{f"/v1/{name}": _MESSAGES for name in (*segment.TYPES, *segment.LETTERS, *segment.BATCHES)},
 }
 # Addresses that hold a key, by what they begin and end with.
-PATTERNS: tuple[tuple[str, str, Mapping[str, Route]], ...] = (("/v1/projects/", "/settings", _SEGMENT_SETTINGS),)
+PATTERNS: tuple[tuple[str, str, Mapping[str, Route]], ...] = (
+    ("/v1/projects/", "/settings", _SEGMENT_SETTINGS),
+    ("/api/features/", "", {"GET": Route(_features)}),
+    (f"{ofrep.ADDRESS}/", "", {"POST": Route(_flag, ofrep.MAX_BODY_BYTES)}),
+)
 
 
 def find(address: str) -> Mapping[str, Route] | None:
     """Return the methods of an address, or None when it is not one of ours. A slash at the end makes no difference."""
-    plain = address.removesuffix("/")
+    # A base address that ends in a slash makes two of them.
+    plain = re.sub("/{2,}", "/", address).removesuffix("/")
     return ROUTES.get(address) or ROUTES.get(plain) or _by_pattern(plain)
 
 
@@ -179,7 +205,7 @@ def _finish(reply: Reply, headers: Mapping[str, str], *, for_browsers: bool) -> 
         # Errors carry them too, or a page's developer would see only "network error" and never our advice. Which origins
         # may really call is checked against the key, which a preflight does not carry.
         extra |= _cross_origin(origin)
-    return Reply(reply.status, reply.body, reply.content_type, {**reply.headers, **extra})
+    return Reply(reply.status, reply.body, reply.content_type, {**extra, **reply.headers})
 
 
 def _cross_origin(origin: str) -> dict[str, str]:
@@ -187,7 +213,7 @@ def _cross_origin(origin: str) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Credentials": "true",
-        "Access-Control-Expose-Headers": "Retry-After",
+        "Access-Control-Expose-Headers": "ETag, Retry-After",
         "Vary": "Origin",
     }
 

@@ -69,7 +69,7 @@ def handle_assignments(
     elif question.experiments:
         answers = dict.fromkeys(question.experiments, _NOTHING_PUBLISHED)
     if question.expose:
-        _expose(key.site, question.visitor_id, answers, now_us, record_exposures)
+        record(key.site, question.visitor_id, answers, now_us, record_exposures)
     return json_reply(
         {
             "visitor_id": question.visitor_id,
@@ -191,7 +191,7 @@ def _previewed(token: str, site: str, ruleset: CompiledRuleset | None) -> Mappin
     return {preview.experiment: preview.variant}
 
 
-def _expose(
+def record(
     site: str,
     visitor_id: str,
     answers: Mapping[str, Assignment],

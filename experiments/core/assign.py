@@ -12,6 +12,7 @@ import msgspec
 from experiments.core.bucketing import GRID, bucket_ranges
 from experiments.core.layers import holdout_filter, layer_filter
 from experiments.core.lifecycle import Status
+from experiments.core.payload import Payload, payload_of
 from experiments.core.ruleset import ExperimentRule, Ruleset
 from experiments.core.targeting import SavedGroups, compile_condition
 from experiments.core.trial import REFUSALS, Placement, Reason, Trial, compile_trial
@@ -66,7 +67,7 @@ class CompiledExperiment:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRuleset:
-    """A ruleset ready to assign from; immutable, so any number of threads share one."""
+    """A ruleset ready to assign from, and `payload`, what GrowthBook's SDKs read; immutable, so any number of threads share one."""
 
     site: str
     version: int
@@ -74,6 +75,7 @@ class CompiledRuleset:
     listed: tuple[CompiledExperiment, ...]
     forced_drafts: Mapping[str, tuple[CompiledExperiment, ...]]
     unknown: Assignment
+    payload: Payload
 
     def has_variant(self, experiment: str, variant: str) -> bool:
         """Say whether the ruleset knows this variant of this experiment."""
@@ -109,6 +111,7 @@ def compile_ruleset(ruleset: Ruleset) -> CompiledRuleset:
         listed=tuple(experiment for experiment in compiled if experiment.is_client_safe),
         forced_drafts={visitor_id: tuple(found) for visitor_id, found in drafts.items()},
         unknown=Assignment(None, None, {}, Reason.UNKNOWN_EXPERIMENT, False, ruleset.version),
+        payload=payload_of(ruleset),
     )
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from experiments.core.assign import Assignment, CompiledRuleset, assign, compile_ruleset
 from experiments.core.bucketing import GRID
 from experiments.core.lifecycle import Status
+from experiments.core.payload import payload_of
 from experiments.core.ruleset import ExperimentRule, HoldoutShare, LayerSlot, Ruleset, RuleVariant
 from experiments.core.trial import Reason
 
@@ -46,35 +47,6 @@ def one(rule_: ExperimentRule, visitor: str, attributes: dict[str, Any] | None =
 # --- Against GrowthBook's SDK -------------------------------------------------------------------------------------------
 
 
-def growthbook_features(ruleset: Ruleset) -> dict[str, Any]:
-    """Write a ruleset as the payload that GrowthBook's SDKs read: the same seeds, weights, coverage and filters."""
-    features = {}
-    for r in ruleset.experiments:
-        filters = []
-        if r.holdout:
-            filters.append({"seed": r.holdout.seed, "ranges": [[r.holdout.share / GRID, 1]]})
-        if r.layer:
-            filters.append({"seed": r.layer.seed, "ranges": [[r.layer.start / GRID, r.layer.end / GRID]]})
-        rules: list[dict[str, Any]] = []
-        if r.status is Status.RUNNING:
-            rules.append(
-                {
-                    "key": r.key,
-                    "seed": r.seed,
-                    "hashAttribute": r.hash_attribute,
-                    "hashVersion": 2,
-                    "coverage": r.traffic / GRID,
-                    "variations": [v.key for v in r.variants],
-                    "weights": [v.weight / GRID for v in r.variants],
-                    "meta": [{"key": v.key} for v in r.variants],
-                    "filters": [{**f, "attribute": r.hash_attribute, "hashVersion": 2} for f in filters],
-                    "condition": dict(r.audience),
-                }
-            )
-        features[r.key] = {"defaultValue": r.variants[r.control_index].key, "rules": rules}
-    return features
-
-
 def random_rule(rng: random.Random, number: int) -> ExperimentRule:
     cuts = sorted(rng.sample(range(1, GRID), rng.randint(1, 3)))
     shares = [b - a for a, b in zip([0, *cuts], [*cuts, GRID], strict=True)]
@@ -83,7 +55,8 @@ def random_rule(rng: random.Random, number: int) -> ExperimentRule:
         [
             {},
             {"country": {"$in": ["PT", "ES"]}},
-            {"age": {"$exists": True, "$gte": rng.randint(0, 60)}},
+            {"age": {"$gte": rng.randint(0, 60)}},
+            {"age": rng.randint(0, 60)},
             {"$or": [{"plan": "pro"}, {"country": {"$nin": ["DE"]}}]},
             {"$not": {"plan": {"$eq": "free"}}, "country": {"$ne": "FR"}},
             {"tags": {"$all": ["a"]}},
@@ -94,7 +67,9 @@ def random_rule(rng: random.Random, number: int) -> ExperimentRule:
         f"exp-{number}",
         status=rng.choice([Status.RUNNING, Status.RUNNING, Status.RUNNING, Status.PAUSED]),
         seed=f"salt{rng.randrange(10**9)}",
-        variants=tuple(RuleVariant(f"v{i}", share, is_control=i == 0) for i, share in enumerate(shares)),
+        variants=tuple(
+            RuleVariant(f"v{i}", share, is_control=i == 0, payload={"place": i}) for i, share in enumerate(shares)
+        ),
         traffic=rng.choice([GRID, rng.randint(0, GRID)]),
         hash_attribute=rng.choice(["id", "id", "company"]),
         audience=audience,
@@ -125,20 +100,20 @@ def test_assign__random_rulesets_and_visitors__same_variant_as_the_growthbook_sd
     for _ in range(60):
         groups = {"staff": tuple(f"user-{rng.randrange(10**6)}" for _ in range(3))}
         ruleset = Ruleset("shop", 1, tuple(random_rule(rng, n) for n in range(5)), groups)
-        ours, theirs = compile_ruleset(ruleset), growthbook_features(ruleset)
+        ours, theirs = compile_ruleset(ruleset), json.loads(payload_of(ruleset).body)
         for _ in range(12):
             visitor, attributes = random_visitor(rng)
             if rng.random() < 0.1:
                 visitor = groups["staff"][0]
             sdk = GrowthBook(
                 attributes={**attributes, "id": visitor},
-                features=theirs,
-                savedGroups={key: list(members) for key, members in groups.items()},
+                features=theirs["features"],
+                savedGroups=theirs["savedGroups"],
             )
             for key, answer in assign(ours, visitor, attributes).items():
                 result = sdk.eval_feature(key)
                 in_experiment = result.source == "experiment" and result.experimentResult is not None
-                assert (answer.variant, answer.in_experiment) == (result.value, in_experiment), (
+                assert (answer.payload, answer.in_experiment) == (result.value, in_experiment), (
                     key,
                     visitor,
                     attributes,

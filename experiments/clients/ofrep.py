@@ -1,0 +1,131 @@
+"""OpenFeature's remote evaluation protocol (OFREP): one flag, or all of them for one context.
+
+Each experiment is a flag of its key; its value is the payload of the variant. Evaluating one flag records the exposure, evaluating
+all records none: a page may use none of them.
+
+Source: OpenFeature Remote Evaluation Protocol 0.3.0. Checked against: the OpenFeature Python SDK with its OFREP provider.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from experiments.clients.growthbook import bearing, matches
+from experiments.clients.native import RecordExposures, record
+from experiments.core.assign import Assignment, assign
+from experiments.core.bodies import plain_body
+from experiments.core.bots import declares_bot
+from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
+from experiments.core.trial import Reason
+from experiments.selectors import live
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_TARGETING_KEY = 256
+ADDRESS = "/ofrep/v1/evaluate/flags"
+
+REASONS = {Reason.ASSIGNED: "SPLIT", Reason.FORCED: "TARGETING_MATCH", Reason.NOT_RUNNING: "DISABLED"}
+
+
+class OfrepError(ApiError):
+    """A refusal in the only form that every provider reads: key, code and details together."""
+
+    def __init__(self, status: int, code: str, details: str, flag: str = "") -> None:
+        super().__init__(status, code, details, "")
+        self.flag = flag
+
+    def to_document(self) -> dict[str, Any]:
+        return {"key": self.flag, "errorCode": self.code, "errorDetails": self.message}
+
+
+def handle_flag(request: ClientRequest, *, now_us: int, record_exposures: RecordExposures | None = None) -> Reply:
+    """Evaluate one flag and record the exposure.
+
+    Raises: OfrepError 400, 401, 404; 503 when the exposure cannot be made durable.
+    """
+    flag = unquote(request.path.rstrip("/").removeprefix(ADDRESS).strip("/"))
+    grant, visitor, attributes = _context(request, flag)
+    ruleset = live.ruleset(grant.site)
+    answer = _assigned(request, grant, visitor, attributes, [flag])[flag] if ruleset is not None else None
+    if answer is None or answer.variant is None:
+        raise OfrepError(404, "FLAG_NOT_FOUND", f"There is no experiment '{flag[:100]}' on this site.", flag)
+    try:
+        record(grant.site, visitor, {flag: answer}, now_us, record_exposures)
+    except ApiError as error:
+        raise OfrepError(error.status, "GENERAL", f"{error.message} {error.advice}", flag) from None
+    return json_reply(_flag(flag, answer, visitor, grant.site))
+
+
+def handle_flags(request: ClientRequest, *, now_us: int) -> Reply:
+    """Evaluate every flag for one context; 304 when the answers are those that the client has.
+
+    Raises: OfrepError 400 or 401.
+    """
+    grant, visitor, attributes = _context(request, "")
+    answers = _assigned(request, grant, visitor, attributes, None) if live.ruleset(grant.site) is not None else {}
+    flags = [_flag(key, answer, visitor, grant.site) for key, answer in answers.items() if answer.variant is not None]
+    body = msgspec.json.encode({"flags": flags, "metadata": {"flagSetId": grant.site}})
+    # Of the answers, not of the configuration: the same client asks again with other attributes and the old tag.
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if matches(request.headers.get("if-none-match", ""), etag):
+        return Reply(304, b"", headers=headers)
+    return Reply(200, body, headers=headers)
+
+
+def _assigned(
+    request: ClientRequest,
+    grant: live.KeyGrant,
+    visitor: str,
+    attributes: Mapping[str, Any],
+    flags: list[str] | None,
+) -> dict[str, Assignment]:
+    ruleset = live.ruleset(grant.site)
+    assert ruleset is not None
+    agent = attributes.get("user_agent") if grant.is_server else request.headers.get("user-agent")
+    return assign(ruleset, visitor, attributes, flags, is_bot=isinstance(agent, str) and declares_bot(agent))
+
+
+def _context(request: ClientRequest, flag: str) -> tuple[live.KeyGrant, str, dict[str, Any]]:
+    """Return who asks, the visitor and the attributes.
+
+    Raises: OfrepError 400 or 401.
+    """
+    key = request.headers.get("x-api-key", "")
+    asked = bearing(request, key) if key and not request.headers.get("authorization") else request
+    try:
+        grant = live.authenticate(asked)
+        document = msgspec.json.decode(plain_body(request, limit_bytes=MAX_BODY_BYTES) or b"{}")
+    except ApiError as error:
+        raise OfrepError(error.status, "GENERAL", f"{error.message} {error.advice}", flag) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise OfrepError(400, "PARSE_ERROR", f"The body is not JSON: {error}.", flag) from None
+    context = document.get("context", {}) if isinstance(document, dict) else None
+    if not isinstance(context, dict):
+        raise OfrepError(400, "INVALID_CONTEXT", "`context` is not an object.", flag)
+    visitor = context.get("targetingKey")
+    if not isinstance(visitor, str) or not visitor.strip():
+        raise OfrepError(400, "TARGETING_KEY_MISSING", "`context.targetingKey` names no visitor.", flag)
+    if len(visitor) > MAX_TARGETING_KEY or "\0" in visitor:
+        raise OfrepError(400, "INVALID_CONTEXT", f"`targetingKey` is longer than {MAX_TARGETING_KEY} characters.", flag)
+    return grant, visitor, {name: value for name, value in context.items() if name != "targetingKey"}
+
+
+def _flag(key: str, answer: Assignment, visitor: str, site: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "value": answer.payload,
+        "reason": REASONS.get(answer.reason, "DEFAULT"),
+        "variant": answer.variant,
+        "metadata": {
+            "experiment": key,
+            "variationId": answer.index,
+            "contextId": visitor,
+            "flagSetId": site,
+            "version": str(answer.ruleset_version),
+        },
+    }
