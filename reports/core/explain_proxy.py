@@ -57,6 +57,13 @@ def _step_name(steps: Sequence[MetricDefinition], number: int) -> str:
     return steps[number - 1].name or steps[number - 1].key
 
 
+def going_on(moved: StepQuality) -> str:
+    """Say how the share that goes on changed, with no "about as many" where the interval speaks against it."""
+    if moved.quality_interval.high < 0:
+        return "a smaller share goes on"
+    return "a larger share goes on" if moved.quality_interval.low > 0 else "about as many go on"
+
+
 def ship_by_proxy(label: str, found: ProxyResult, steps: Sequence[MetricDefinition]) -> str:
     verdict, macro = found.verdict, _step_name(steps, len(steps))
     text = f"Ship '{label}'."
@@ -64,8 +71,8 @@ def ship_by_proxy(label: str, found: ProxyResult, steps: Sequence[MetricDefiniti
     if moved is not None and moved.z_micro > 0:
         text += (
             f" More visitors reach '{_step_name(steps, moved.step)}' ({percent(moved.micro)}, likely "
-            f"{percent(moved.micro_interval.low)} to {percent(moved.micro_interval.high)}), and of those who do about as many go "
-            f"on ({percent(moved.quality)}, could be {percent(moved.quality_interval.low)} to "
+            f"{percent(moved.micro_interval.low)} to {percent(moved.micro_interval.high)}), and of those who do {going_on(moved)} "
+            f"({percent(moved.quality)}, could be {percent(moved.quality_interval.low)} to "
             f"{percent(moved.quality_interval.high)})."
         )
     says = "alone points the same way" if verdict.macro_alone_95.low > 0 else "alone could not tell yet"

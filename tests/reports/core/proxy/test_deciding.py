@@ -14,6 +14,7 @@ from experiments.core.metrics import Conversion, Role
 from experiments.core.plan import AnalysisPlan, PlannedMetric
 from reports.core.analyse import Analysis, analyse
 from reports.core.decision import VerdictState
+from reports.core.explain_proxy import going_on
 from reports.core.progress import progress_of
 from reports.core.proxy.funnel import FunnelCounts
 from reports.core.proxy.judging import macro_bounds
@@ -284,3 +285,15 @@ def test_document__with_a_funnel__has_steps_places_and_the_engines_answers() -> 
 def test_document__before_the_first_look__has_no_answers_of_the_engine() -> None:
     document = to_document(analysed(funnel_plan(), a_world(EVEN, days=3), day=4))
     assert "proxy" not in document and document["verdict"]["state"] == "too_early"
+
+
+@pytest.mark.parametrize(
+    ("bought", "words"),
+    [(970, "about as many go on"), (800, "a smaller share goes on"), (1_200, "a larger share goes on")],
+)
+def test_sentence_of_a_win__share_that_goes_on__is_told_as_its_interval_allows(bought: int, words: str) -> None:
+    control = FunnelCounts.nested(20_000, [3_000, 800])
+    (quality,) = step_qualities(FunnelCounts.nested(20_000, [3_600, bought]), control)
+    low, high = quality.quality_interval.low, quality.quality_interval.high
+    assert going_on(quality) == words
+    assert (low <= 0 <= high) == (words == "about as many go on")
