@@ -79,9 +79,16 @@ def line_of(
         lift=numbers.lift(shown.lift),
         lift_interval=numbers.interval(shown.lift_ci_low, shown.lift_ci_high),
         p_value=numbers.p_value(shown.p_value) if shown.p_value is not None else "",
-        outcome=outcome_of(comparison, planned) if is_trusted else NOT_TRUSTED,
+        outcome=_dated(outcome_of(comparison, planned), shown) if is_trusted else NOT_TRUSTED,
         plot=_plot(line.name, shown, planned, scale),
     )
+
+
+def _dated(outcome: Outcome, shown: Estimate) -> Outcome:
+    """Name the day of the decision: lift and interval are of that day, while counts and values beside them are of all data."""
+    if shown.decided_on_day is None:
+        return outcome
+    return replace(outcome, word=f"{outcome.word} (day {shown.decided_on_day})")
 
 
 def is_share(metric: Mapping[str, Any]) -> bool:

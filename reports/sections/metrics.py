@@ -121,7 +121,7 @@ def _meaning(report: ReportInput) -> str:
     if any(estimate_of(c).is_sequential for c in comparisons):
         return (
             f"{lift} It is widened so that looking every day does no harm, and narrows as the planned end comes near; once a "
-            "metric is decided, the lift is corrected for having been decided then."
+            "metric is decided, its lift is that of the named day, corrected for having been decided then, while counts and values go on."
         )
     alpha = report.plan.alpha if report.plan else report.document.get("alpha", 0.05)
     return f"{lift} Its level is {100 * (1 - alpha):g}{numbers.NARROW}%."

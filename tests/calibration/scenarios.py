@@ -236,7 +236,6 @@ WORLDS: tuple[World, ...] = (
         Traffic((60, 60, 60, 60, 60)),
         bernoulli(0.05, 0.05, 0.05, 0.05, 0.05),
         SEVERAL,
-        in_tests=500,
     ),
     World(
         "20 % convert within three weeks, the treatment only sooner",
@@ -251,7 +250,7 @@ WORLDS: tuple[World, ...] = (
         Traffic((100, 100)),
         hours_until(0.05),
         (ANY,),
-        in_tests=300,
+        in_tests=1000,
     ),
     World(
         "Kaplan-Meier, split 90/10, 2 % convert, no effect",
@@ -259,7 +258,7 @@ WORLDS: tuple[World, ...] = (
         Traffic((180, 20)),
         hours_until(0.02),
         (ANY_AT_MOST,),
-        in_tests=300,
+        in_tests=1000,
     ),
     World(
         "Kaplan-Meier, 20 % convert, the treatment only sooner",
@@ -267,7 +266,7 @@ WORLDS: tuple[World, ...] = (
         Traffic((100, 100)),
         hours_until(0.2, (4.0, 2.0)),
         (WIN_AT_MOST,),
-        in_tests=300,
+        in_tests=1000,
     ),
     World("amounts, 10 % buy, no effect", watched(SPEND), EVEN, spending(0.1), (ANY,)),
     World(
@@ -281,7 +280,6 @@ WORLDS: tuple[World, ...] = (
         EVEN,
         returning(0.02, 0.095),
         (ANY,),
-        500,
     ),
     World(
         "amounts, activity before in the plan, 10 % buy, no effect",
@@ -289,7 +287,6 @@ WORLDS: tuple[World, ...] = (
         EVEN,
         returning(0.06, 0.16),
         (ANY,),
-        300,
     ),
     World(
         "purchase 20 % down, which is its margin",
@@ -317,7 +314,6 @@ WORLDS: tuple[World, ...] = (
             Reading("claims a win, any look", claims_any(Claim.BETTER), 0.78),
             Reading("the interval at stop or end misses the truth", misses(0.0122), 0.05, low=0.0),
         ),
-        in_tests=1000,
     ),
     World(
         "one look, 5 % to 8 %, 560 a variant",
