@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.core.explain import chance
 from reports.sections import numbers
 
 ADVICE_LOOKS = {
@@ -167,14 +168,13 @@ def _baseline(base: Mapping[str, Any]) -> dict[str, str]:
 def _guardrail(outlook: Mapping[str, Any] | None) -> dict[str, str]:
     if outlook is None or outlook["chance_of_safe"] is None:
         return {"guardrail": numbers.UNKNOWN, "guardrail_note": "no conversions in that time"}
-    chance = numbers.typeset(f"{outlook['chance_of_safe'] * 100:.0f} %")
     note = f"margin {outlook['margin'] * 100:g} %, after {numbers.plural(outlook['weeks'], 'week')}"
     if not outlook["is_powered"]:
         least = outlook["least_margin"]
         note += "; it cannot be powered at this margin: " + (
             f"half of the cases from {math.ceil(least * 100)} % on" if least is not None else "no margin reaches half"
         )
-    return {"guardrail": chance, "guardrail_note": numbers.typeset(note)}
+    return {"guardrail": numbers.typeset(chance(outlook["chance_of_safe"])), "guardrail_note": numbers.typeset(note)}
 
 
 def _hours(hours: float) -> str:

@@ -18,6 +18,7 @@ from reports.core.planning.ask import Ask
 from reports.core.planning.site_plan import SitePlan
 from reports.models import Certificate
 from reports.sections.forecast import build as build_forecast
+from reports.sections.forecast_words import certificate_words
 from reports.selectors import report_input
 from tests.reports.factories import make_draft, make_person, make_site
 from tracking.core.events import Event
@@ -232,3 +233,17 @@ def test_start__hopeless_forecast__needs_a_tick(draft: Experiment, admin_client:
     admin_client.post(address, {"knows_it_is_hopeless": "on"})
     draft.refresh_from_db()
     assert draft.status == "running"
+
+
+@pytest.mark.parametrize(("shipped", "is_said"), [(0.0, True), (0.01, False)])
+def test_words__nothing_shipped_in_the_simulation__say_how_often_it_may_happen_all_the_same(
+    shipped: float, is_said: bool
+) -> None:
+    weeks = {"mean": 4.0, "median": 4.0, "p90": 6.0}
+    truths = [
+        {"truth": truth, "ship": ship, "ship_error": 0.02, "states": {}, "weeks": weeks}
+        | {"macro_alone": {"ship": 0.5, "weeks": 6.0}}
+        for truth, ship in (("gain", 0.6), ("nothing", shipped))
+    ]
+    words = certificate_words({"gain": 0.1}, {"truths": truths, "replicates": 600, "is_hopeless": False})
+    assert ("0.5" in words.note) == is_said

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reports.core.explain import chance
 from reports.core.planning.past import LEAST_WEEKS, is_short
 from reports.core.planning.site_plan import MetricPlan, SitePlan, deciding
 
@@ -117,13 +118,13 @@ def _guardrail(one: MetricPlan, default_margin: float) -> str:
     if outlook.chance_of_safe is None:
         return f"{_name(one)} brings no conversions in that time: as a guardrail it can neither warn nor reassure."
     after = f"Keep {_name(one)} as a guardrail: after {_weeks(one.outlook_weeks)}, if nothing changes, it is shown to be safe"
-    chance = f"{after} within its margin of {_percent(margin)} in {_percent(round(outlook.chance_of_safe, 2))} of cases"
+    shown = f"{after} within its margin of {_percent(margin)} in {chance(outlook.chance_of_safe)} of cases"
     if outlook.is_powered:
-        return f"{chance}."
+        return f"{shown}."
     if outlook.least_margin is None:
-        return f"{chance} only. No margin makes it more than an alarm for great harm."
+        return f"{shown} only. No margin makes it more than an alarm for great harm."
     return (
-        f"{chance} only. A margin of {_percent(math.ceil(outlook.least_margin * 100) / 100)} is the smallest that would be "
+        f"{shown} only. A margin of {_percent(math.ceil(outlook.least_margin * 100) / 100)} is the smallest that would be "
         "shown to hold in half of the cases; with a smaller one it is an alarm for harm, no proof of safety."
     )
 

@@ -349,3 +349,12 @@ def test_read_ask__unknown_name_or_split_against_variants__is_refused() -> None:
     assert "lift" in refused.value.advice
     with pytest.raises(Refused, match="2 shares, but 3"):
         read_ask({"split": ["50/50"], "variants": ["3"]})
+
+
+def test_plan_lines__guardrail_with_all_the_data_one_could_wish__is_never_said_to_be_certain() -> None:
+    document = to_document(plan())
+    for one in document["metrics"]:
+        if one["guardrail"] is not None:
+            one["guardrail"] |= {"chance_of_safe": 0.9999, "is_powered": True}
+    shown = [line for line in plan_lines(document) if "shown safe" in line]
+    assert shown and all("99" in line and "100" not in line for line in shown)
