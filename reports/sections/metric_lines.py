@@ -88,7 +88,7 @@ def _dated(outcome: Outcome, shown: Estimate) -> Outcome:
     """Name the day of the decision: lift and interval are of that day, while counts and values beside them are of all data."""
     if shown.decided_on_day is None:
         return outcome
-    return replace(outcome, word=f"{outcome.word} (day {shown.decided_on_day})")
+    return replace(outcome, word=f"{outcome.word} (lift of day {shown.decided_on_day})")
 
 
 def is_share(metric: Mapping[str, Any]) -> bool:

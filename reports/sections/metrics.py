@@ -121,7 +121,8 @@ def _meaning(report: ReportInput) -> str:
     if any(estimate_of(c).is_sequential for c in comparisons):
         return (
             f"{lift} It is widened so that looking every day does no harm, and narrows as the planned end comes near; once a "
-            "metric is decided, its lift is that of the named day, corrected for having been decided then, while counts and values go on."
+            "metric is decided, its lift stays that of the day, which the reading names, corrected for having been decided then, while "
+            "counts and values go on. A guardrail's lift is of all data."
         )
     alpha = report.plan.alpha if report.plan else report.document.get("alpha", 0.05)
     return f"{lift} Its level is {100 * (1 - alpha):g}{numbers.NARROW}%."

@@ -254,7 +254,7 @@ def test_metrics__test_that_crossed_its_bound__shows_the_lift_corrected_for_stop
     assert (plain(block.lines[1].lift), plain(block.lines[1].lift_interval)) == ("+10.0 %", "+4.0 % to +16.0 %")
     assert block.lines[1].p_value == "< 0.001"
     # The values beside it are of all data, so the reader must learn that the lift is not.
-    assert block.lines[1].outcome is not None and block.lines[1].outcome.word == "Better (day 7)"
+    assert block.lines[1].outcome is not None and block.lines[1].outcome.word == "Better (lift of day 7)"
     working = block.working.comparisons[0]
     labels = [r.label for r in working.rows]
     assert "Relative lift when decided, corrected for stopping there" in labels
