@@ -75,10 +75,17 @@ def _play(
     shares = tuple(np.arange(1, LOOKS + 1) / LOOKS)
     own = np.tile(np.asarray(efficacy_bounds(shares, alpha=MACRO_ALPHA, is_one_sided=True)), replicates)
     prior = Prior()
-    holds = conditions(effects, weigh(effects, prior), prior, PRESETS["balanced"], macro_bound=own)
+    holds = conditions(
+        effects,
+        weigh(effects, prior),
+        prior,
+        PRESETS["balanced"],
+        macro_bound=own,
+        elapsed=np.tile(np.asarray(shares), replicates),
+    )
     enough = (t[:, 1] + c[:, 1] >= LEAST_MACRO) & (np.minimum(t[:, 1], c[:, 1]) >= LEAST_MACRO_PER_VARIANT)
-    ship = ((holds.ship_proxy | holds.ship_macro) & enough).reshape(replicates, LOOKS)
-    stop = ((holds.conflict | holds.stop_harm | holds.no_gain) & enough).reshape(replicates, LOOKS)
+    ship = (holds.ships & enough).reshape(replicates, LOOKS)
+    stop = (holds.stops & enough).reshape(replicates, LOOKS)
     first_ship = np.where(ship.any(axis=1), ship.argmax(axis=1), LOOKS)
     first_stop = np.where(stop.any(axis=1), stop.argmax(axis=1), LOOKS)
     pooled = (t[:, 1] + c[:, 1]) / (2 * visitors)

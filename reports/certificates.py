@@ -75,8 +75,8 @@ def request_certificate(
 
 
 def _asked_hash(plan: SitePlan, experiment: Experiment | None, question: CertificateQuestion) -> str:
-    # What the site's history says moves by the hour; the question stays.
-    same = replace(question, reach=(1.0,) * len(question.reach), per_week=1.0)
+    # What the site's history and its finished experiments say moves; the question stays.
+    same = replace(question, reach=(1.0,) * len(question.reach), per_week=1.0, learned=None)
     return _hash(plan, experiment, same.hash())
 
 

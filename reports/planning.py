@@ -125,6 +125,7 @@ def plan_for(ask: Ask, subject: Subject, *, now: datetime) -> SitePlan:
         risk_preset=draft.risk_preset if draft else plan.risk_preset,
         change_type=draft.change_type if draft else "",
         target_step=draft.target_step if draft else None,
+        learned=draft.learned if draft else subject.site.learned,
     )
 
 

@@ -66,10 +66,15 @@ def _shipped(sides: list[tuple[IntArray, IntArray]], each: int, *, waits: bool) 
     bounds = efficacy_bounds(tuple(np.arange(1, looks + 1) / looks), alpha=MACRO_ALPHA, is_one_sided=True)
     prior = Prior()
     holds = conditions(
-        effects, weigh(effects, prior), prior, PRESETS["balanced"], macro_bound=np.tile(np.asarray(bounds), shape[0])
+        effects,
+        weigh(effects, prior),
+        prior,
+        PRESETS["balanced"],
+        macro_bound=np.tile(np.asarray(bounds), shape[0]),
+        elapsed=np.tile(np.arange(1, looks + 1) / looks, shape[0]),
     )
     enough = (got_t[:, :, -1] + got_c[:, :, -1] >= LEAST_MACRO).reshape(-1)
-    ship = ((holds.ship_proxy | holds.ship_macro) & enough).reshape(shape)
-    stop = ((holds.conflict | holds.stop_harm | holds.no_gain) & enough).reshape(shape)
+    ship = (holds.ships & enough).reshape(shape)
+    stop = (holds.stops & enough).reshape(shape)
     outcome: Outcome = decide_by(ship, stop)
     return float(outcome.shipped.mean())

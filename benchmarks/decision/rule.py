@@ -43,14 +43,14 @@ def proxy_rule(
     effects = nested_effects(visitors, t, visitors, c)
     bounds = efficacy_bounds(tuple(np.arange(1, looks + 1) / looks), alpha=MACRO_ALPHA, is_one_sided=True)
     bound = np.tile(np.asarray(bounds), len(found))
+    elapsed = np.tile(np.arange(1, looks + 1) / looks, len(found))
     ship = np.zeros(len(found) * looks, dtype=bool)
     stop = np.zeros_like(ship)
     for target, rows in _by_target(found, looks, declared, rng):
         mine = StepEffects(effects.effect[rows], effects.variance[rows])
         aimed = replace(prior, target_step=target)
-        holds = conditions(mine, weigh(mine, aimed), aimed, preset, macro_bound=bound[rows])
-        ship[rows] = holds.ship_proxy | holds.ship_macro
-        stop[rows] = holds.conflict | holds.stop_harm | holds.no_gain
+        holds = conditions(mine, weigh(mine, aimed), aimed, preset, macro_bound=bound[rows], elapsed=elapsed[rows])
+        ship[rows], stop[rows] = holds.ships, holds.stops
     enough = (t[:, -1] + c[:, -1] >= LEAST_MACRO) & (np.minimum(t[:, -1], c[:, -1]) >= LEAST_MACRO_PER_VARIANT)
     enough &= np.tile(np.arange(1, looks + 1) >= first_look, len(found))
     shape = (len(found), looks)

@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from experiments.core.funnel import PROXY_ENGINE, decision_rule_for
 from experiments.core.lifecycle import Status
 from experiments.core.metrics import MetricDefinition
-from experiments.core.plan import Futility, PlannedMetric
+from experiments.core.plan import Futility, LearnedPrior, PlannedMetric
 from experiments.core.refusal import Refused
 from experiments.models import GRID, Experiment, Metric, Site
-from experiments.selectors.plans import definition_of, metric_rows, ordered_variants, planned_metric
+from experiments.selectors.plans import definition_of, learned_of, metric_rows, ordered_variants, planned_metric
 
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """A site to plan for."""
+    """A site to plan for. `learned` is what its finished experiments said of ideas whose kind is not named."""
 
     key: str
     name: str
     time_zone: str
+    learned: LearnedPrior | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,15 @@ class PlanningDraft:
     risk_preset: str
     change_type: str
     target_step: str | None
+    learned: LearnedPrior | None
 
 
 def sites() -> list[SiteFacts]:
     """Return every site, by name."""
-    return [SiteFacts(site.key, site.name, site.time_zone) for site in Site.objects.order_by("name", "key")]
+    return [
+        SiteFacts(site.key, site.name, site.time_zone, learned_of(site))
+        for site in Site.objects.order_by("name", "key")
+    ]
 
 
 def metrics_of(site_key: str) -> list[MetricDefinition]:
@@ -104,4 +109,5 @@ def planning_draft(experiment: Experiment) -> PlanningDraft:
         risk_preset=experiment.risk_preset,
         change_type=experiment.change_type,
         target_step=experiment.target_step or None,
+        learned=learned_of(experiment.site, experiment.change_type),
     )

@@ -10,7 +10,7 @@ from experiments.core.funnel import PROXY_ENGINE, decision_rule_for
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role, property_tests
 from experiments.core.plan import AnalysisPlan, Futility, LearnedPrior, Monitoring, PlannedMetric, PlannedVariant
 from experiments.core.refusal import Refused
-from experiments.models import GRID, Experiment, ExperimentMetric, FrozenPlan, Metric, Variant
+from experiments.models import GRID, Experiment, ExperimentMetric, FrozenPlan, Metric, Site, Variant
 
 
 def definition_of(metric: Metric) -> MetricDefinition:
@@ -65,9 +65,9 @@ def metric_rows(experiment: Experiment) -> Sequence[ExperimentMetric]:
     return list(experiment.experiment_metrics.select_related("metric__parent").order_by("id"))
 
 
-def learned_prior(experiment: Experiment) -> LearnedPrior | None:
-    """Return what the site's finished experiments say for this kind of change; None while that is too little to reckon with."""
-    found = experiment.site.learned_priors.get(experiment.change_type)
+def learned_of(site: Site, change_type: str = "") -> LearnedPrior | None:
+    """Return what the site's finished experiments say for a kind of change; None while that is too little to reckon with."""
+    found = site.learned_priors.get(change_type)
     return LearnedPrior.from_document(found) if found else None
 
 
@@ -101,7 +101,7 @@ def draft_plan(experiment: Experiment) -> AnalysisPlan:
             is_imported=experiment.is_imported,
             started_at=experiment.started_at,
             covariates=covariates_from_texts(experiment.covariates),
-            learned=learned_prior(experiment) if rule == PROXY_ENGINE else None,
+            learned=learned_of(experiment.site, experiment.change_type) if rule == PROXY_ENGINE else None,
             holdback_of=experiment.holdback_of.key if experiment.holdback_of else None,
             retest_of=experiment.retest_of.key if experiment.retest_of and rule == PROXY_ENGINE else None,
         )

@@ -148,6 +148,18 @@ def inconclusive(label: str, found: ProxyResult, progress: Progress) -> str:
     )
 
 
+def little_time(label: str, found: ProxyResult, progress: Progress) -> str:
+    chances = explanations(found.verdict)
+    leading = max(chances, key=lambda c: chances[c])
+    text = (
+        f"Stop '{label}', keep the control and use the traffic for another idea: the answer is open and will probably stay so. A real "
+        f"gain has a chance of {chance(1 - found.verdict.risk)}; likeliest is {CLASS_NAMES[leading]} ({chance(chances[leading])})."
+    )
+    if progress.horizon_days is not None:
+        text += f" Day {progress.look_day} of {progress.horizon_days}: what is left is too little to turn that."
+    return text
+
+
 def keep_running(label: str, found: ProxyResult, progress: Progress) -> str:
     verdict = found.verdict
     chances = explanations(verdict)

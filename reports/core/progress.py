@@ -109,6 +109,20 @@ class Progress:
         return self.started_at + day * ONE_DAY
 
     @property
+    def elapsed(self) -> float:
+        """The share of the planned experiment that was over at the latest look, 0 to 1; 0 without a planned end or before it began.
+
+        By days or by planned visitors, whichever comes sooner.
+        """
+        if self.is_final:
+            return 1.0
+        if self.has_no_end or self.is_before_first_look:
+            return 0.0
+        by_days = self.look_day / self.horizon_days if self.horizon_days else 0.0
+        by_visitors = self.visitors / self.planned_visitors if self.planned_visitors else 0.0
+        return min(max(by_days, by_visitors), 1.0)
+
+    @property
     def growth(self) -> float:
         """How many times the visitors of today the full sample will have; 1 at the end."""
         if self.is_final or self.has_ended_early or not self.visitors:

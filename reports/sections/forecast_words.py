@@ -107,6 +107,8 @@ def certificate_words(inputs: Mapping[str, Any], result: Mapping[str, Any]) -> C
         f"{numbers.whole(result['replicates'])} experiments a line, simulated with this site's own rates and traffic through the "
         f"rule that will decide. Chance moves a share by up to {error:.0f} points either way."
     )
+    if inputs.get("learned"):
+        note += f" It reckons with what your finished experiments taught (grade {inputs['learned']['grade']})."
     if any(one["ship"] == 0 for one in result["truths"]):
         # The rule of three: Hanley & Lippman-Hand (1983), JAMA 249:1743-1745.
         note += f" 0 % is none of them, so below {300 / result['replicates']:.1f} % with 95 % confidence."

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from experiments import services as experiments
 from experiments.core.plan import AnalysisPlan
 from experiments.models import Experiment, ExperimentMetric, Metric, Site
+from experiments.selectors.planning import planning_draft, sites
 from experiments.selectors.plans import plan_of
 from reports import learning, tasks
 from reports.core.proxy.classes import VariantClass
@@ -119,6 +120,10 @@ def test_start__after_ten_experiments__freezes_what_was_learnt_and_the_engine_us
     reached = Reached(plan_steps(plan), (), (), {}, {})
     prior = prior_of(plan, reached)
     assert prior.shares[VariantClass.BAIT] > 0.2 and len(prior.pass_throughs) == 4
+    # The certificate of the next draft reckons with the same.
+    again = make_draft("again", site=site, metrics=False)
+    assert planning_draft(Experiment.objects.get(pk=again.pk)).learned == plan.learned
+    assert next(one.learned for one in sites() if one.key == "shop") == plan.learned
     # What started before keeps what it started with.
     assert plan_of(before).learned is None and "learned" not in plan_of(before).to_document()
 

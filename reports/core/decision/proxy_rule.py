@@ -76,6 +76,8 @@ def _judge(evidence: Evidence, proxy: ProxyAnalysis, found: ProxyResult) -> Trea
         summary = explain_proxy.stop_harm(label, found, steps)
     elif verdict.state is ProxyState.NO_GAIN:
         summary = explain_proxy.no_gain(label, found)
+    elif Note.LITTLE_TIME in verdict.notes:
+        summary = explain_proxy.little_time(label, found, evidence.progress)
     elif verdict.state is ProxyState.INCONCLUSIVE:
         summary = (
             explain.ended_early([label], evidence.progress)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from experiments.core.plan import LearnedPrior
 from experiments.core.refusal import Refused
 from reports.core.planner import WEEKS
 from reports.core.planning.options import Option, Way, options
@@ -57,19 +59,21 @@ def certificate_question(plan: SitePlan) -> CertificateQuestion:
         preset=plan.risk_preset,
         change_type=plan.change_type,
         target_step=keys.index(plan.target_step) + 1 if plan.target_step in keys else None,
+        learned=plan.learned,
     )
 
 
 def question_document(question: CertificateQuestion) -> dict[str, Any]:
     """Return the inputs as plain JSON values; `question_of` is the inverse."""
-    document = asdict(question)
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in document.items()}
+    document: dict[str, Any] = json.loads(json.dumps(asdict(question)))
+    return document
 
 
 def question_of(document: dict[str, Any]) -> CertificateQuestion:
-    """Return the inputs of a document. Raises: TypeError or ValueError for one that is none."""
+    """Return the inputs of a document. Raises: KeyError, TypeError or ValueError for one that is none."""
     tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
-    return CertificateQuestion(**tuples)
+    learned = tuples.pop("learned", None)
+    return CertificateQuestion(**tuples, learned=LearnedPrior.from_document(learned) if learned else None)
 
 
 def outcome_document(outcomes: Sequence[TruthOutcome], *, seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from experiments.core.metrics import Conversion, Direction, MetricDefinition, Role
-from experiments.core.plan import DAILY, Futility
+from experiments.core.plan import DAILY, Futility, LearnedPrior
 from reports.core.planner import (
     DAYS_A_WEEK,
     WEEKS,
@@ -98,6 +98,7 @@ class SitePlan:
     risk_preset: str = "balanced"
     change_type: str = ""
     target_step: str | None = None
+    learned: LearnedPrior | None = None
 
     @property
     def longest_weeks(self) -> int:

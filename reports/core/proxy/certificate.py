@@ -16,9 +16,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.core.proxy.classes import BAIT_ODDS, FIVE_SHARES, Prior, step_weights, with_bait_odds
+from experiments.core.plan import LearnedPrior
+from reports.core.proxy.classes import Prior, step_weights
 from reports.core.proxy.engine import weigh
 from reports.core.proxy.funnel import effects_of
+from reports.core.proxy.judging import believed
 from reports.core.proxy.verdict import (
     LEAST_MACRO,
     LEAST_MACRO_PER_VARIANT,
@@ -33,7 +35,7 @@ from reports.core.sequential.design import Schedule
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-ENGINE_VERSION = 1  # counted up when the engine decides otherwise on the same counts
+ENGINE_VERSION = 2  # counted up when the engine decides otherwise on the same counts
 REPLICATES = 600
 LEAST_POWER = 0.30  # chance to ship the gain, below which the test is not worth running
 BAIT_LOSS, HARM_LOSS = 0.05, 0.10
@@ -59,7 +61,8 @@ class CertificateQuestion:
     `reach` is the share of exposed visitors who get as far as each step, the macro conversion last; `maturity_days` how long each
     step is waited for; `per_week` exposed visitors of all variants; `weights` the shares of the variants, the control first;
     `target_step` (from 1) where the change aims, None for nowhere in particular; `gain` the smallest relative macro lift worth
-    shipping. Units: `pass_through` is the share of a micro gain that reaches the macro.
+    shipping; `learned` what finished experiments make the engine believe. Units: `pass_through` is the share of a micro gain that
+    reaches the macro in what is played.
     """
 
     reach: tuple[float, ...]
@@ -73,6 +76,7 @@ class CertificateQuestion:
     change_type: str = ""
     target_step: int | None = None
     pass_through: float = 0.8
+    learned: LearnedPrior | None = None
 
     def __post_init__(self) -> None:
         falling = all(a >= b for a, b in zip(self.reach, self.reach[1:], strict=False))
@@ -104,8 +108,7 @@ class CertificateQuestion:
 
     @property
     def prior(self) -> Prior:
-        shares = with_bait_odds(FIVE_SHARES, BAIT_ODDS.get(self.change_type, 1.0))
-        return Prior(shares=shares, target_step=self.target_step)
+        return believed(self.change_type, self.learned, self.target_step)
 
     def hash(self) -> str:
         """Return the sha256 of the inputs and the engine's version, in hex."""
@@ -251,7 +254,7 @@ def _at_looks(walked: IntArray, days: IntArray, waits: IntArray) -> tuple[FloatA
     return np.stack(risk, axis=2).astype(float), np.stack(reached, axis=2).astype(float)
 
 
-# In the order in which the verdict asks them; the last is what is left at the end.
+# In the order in which the verdict asks them; the last is also what is left at the end.
 _ENDS = (
     ProxyState.SHIP_PROXY,
     ProxyState.SHIP_MACRO,
@@ -284,10 +287,13 @@ def _engine(
         preset_named(question.preset),
         macro_bound=np.tile(np.asarray(bounds), replicates),
         treatments=treatments,
+        elapsed=np.tile(np.asarray(schedule.days) / schedule.horizon_days, replicates),
     )
     macro = flat[1][:, -1], flat[3][:, -1]
     enough = (macro[0] + macro[1] >= LEAST_MACRO) & (np.minimum(*macro) >= LEAST_MACRO_PER_VARIANT)
-    asked = np.stack([holds.ship_proxy, holds.ship_macro, holds.conflict, holds.stop_harm, holds.no_gain], axis=1)
+    asked = np.stack(
+        [holds.ship_proxy, holds.ship_macro, holds.conflict, holds.stop_harm, holds.no_gain, holds.little_time], axis=1
+    )
     asked = (asked & enough[:, None]).reshape(replicates, looks, -1)
     ends = np.any(asked, axis=2)
     is_decided = np.any(ends, axis=1)

@@ -58,13 +58,13 @@ def prior_of(plan: AnalysisPlan, reached: Reached) -> Prior:
     """Return what the plan makes believe: what finished experiments said, or how often its kind of change is bait; and where it aims."""
     keys = [step.key for step in reached.steps]
     target = keys.index(plan.target_step) + 1 if plan.target_step in keys else None
-    if plan.learned is not None:
-        return learned_prior(plan.learned, target)
-    return Prior(shares=with_bait_odds(FIVE_SHARES, BAIT_ODDS.get(plan.change_type, 1.0)), target_step=target)
+    return believed(plan.change_type, plan.learned, target)
 
 
-def learned_prior(learned: LearnedPrior, target_step: int | None) -> Prior:
-    """Return what was learnt as the engine reckons with it."""
+def believed(change_type: str, learned: LearnedPrior | None, target_step: int | None) -> Prior:
+    """Return what is believed of an idea beforehand: what finished experiments said, else how often its kind of change is bait."""
+    if learned is None:
+        return Prior(shares=with_bait_odds(FIVE_SHARES, BAIT_ODDS.get(change_type, 1.0)), target_step=target_step)
     return Prior(
         shares={VariantClass(name): share for name, share in learned.shares},
         pass_through=sum(value * weight for value, weight in learned.pass_throughs),
@@ -120,6 +120,7 @@ def _judge(
         macro_bound=macro_bounds(plan, reached.days, treatments)[-1],
         treatments=treatments,
         is_at_cap=progress.is_over,
+        elapsed=progress.elapsed,
         earlier=earlier,
     )
     win = weighed.gain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -33,6 +33,7 @@ LEANING_HARMFUL = 0.5
 QUALITY_WATCH = 0.3
 FILTER_NOTE = 0.25
 NO_CLEAR_GAIN = 1.0  # z of the macro below which it does not contradict a stop
+CLEAR_GAIN_AT_END = 1.645  # the same at the planned end, where a macro that is not clear by itself cannot become so
 LEAST_MACRO, LEAST_MACRO_PER_VARIANT = 25, 5
 
 
@@ -56,6 +57,7 @@ class Note(StrEnum):
     QUALITY_WATCH = "quality_watch"
     LEANING_HARMFUL = "leaning_harmful"
     FILTER = "filter"
+    LITTLE_TIME = "little_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,25 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Which conditions hold for each comparison. Shapes: all (comparisons,)."""
+    """Which conditions hold for each comparison. Shapes: all (comparisons,).
+
+    `little_time`: the answer is open, and what time is left will hardly close it.
+    """
 
     ship_proxy: NDArray[np.bool_]
     ship_macro: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
     stop_harm: NDArray[np.bool_]
     no_gain: NDArray[np.bool_]
+    little_time: NDArray[np.bool_]
+
+    @property
+    def ships(self) -> NDArray[np.bool_]:
+        return self.ship_proxy | self.ship_macro
+
+    @property
+    def stops(self) -> NDArray[np.bool_]:
+        return self.conflict | self.stop_harm | self.no_gain | self.little_time
 
 
 def conditions(
@@ -120,11 +134,13 @@ def conditions(
     macro_bound: float | FloatArray,
     treatments: int = 1,
     margin: float = MARGIN,
+    elapsed: float | FloatArray = 0.0,
 ) -> Conditions:
     """Ask every condition of every comparison.
 
     `macro_bound` is the z that the macro alone must reach at this look. With several treatments every E-value must be that many
-    times larger.
+    times larger. `elapsed` is the share of the planned time that is over, 0 where no end is planned: the odds of a win below which
+    an experiment is given up rise with its square, from those of futility to those that it takes to ship.
     """
     z = effects.z_macro
     win = weighed.gain
@@ -133,14 +149,21 @@ def conditions(
         ships &= weighed.log_evidence(against) >= np.log(needed * treatments)
     fresh = _win_share(prior, effects.steps)
     with np.errstate(divide="ignore"):
-        odds_fell = np.log(win) - np.log1p(-win) <= np.log(preset.futility * fresh / (1 - fresh))
+        log_odds = np.log(win) - np.log1p(-win)
+    given_up, ship_odds = np.log(preset.futility * fresh / (1 - fresh)), np.log((1 - preset.risk) / preset.risk)
+    late = np.square(elapsed)
     unclear = z < NO_CLEAR_GAIN
+    no_gain = (log_odds <= given_up) & unclear
+    open_late = (log_odds <= given_up + late * (ship_odds - given_up)) & (
+        z < NO_CLEAR_GAIN + late * (CLEAR_GAIN_AT_END - NO_CLEAR_GAIN)
+    )
     return Conditions(
         ship_proxy=ships,
         ship_macro=z >= macro_bound,
         conflict=(weighed.probability(VariantClass.BAIT) >= CONFLICT_BAIT) & (win <= CONFLICT_WIN) & unclear,
         stop_harm=weighed.probability(VariantClass.HARM) >= STOP_HARM,
-        no_gain=odds_fell & unclear,
+        no_gain=no_gain,
+        little_time=open_late & ~no_gain,
     )
 
 
@@ -205,13 +228,15 @@ def evaluate(
     is_valid: bool = True,
     is_early: bool = False,
     is_at_cap: bool = False,
+    elapsed: float = 0.0,
     earlier: StepEffects | None = None,
 ) -> ProxyVerdict:
     """Judge one treatment by the funnel.
 
     `macro_bound` is the z that the macro alone must reach at this look; without one the look counts as the only one.
     `is_valid` is whether the health checks let anything be judged, `is_early` whether the exposure rules (a full week) are
-    not met yet, `is_at_cap` whether the planned end is here, `earlier` what an earlier run of the same idea measured.
+    not met yet, `is_at_cap` whether the planned end is here, `elapsed` the share of the planned time that is over (0 to 1, 0 without
+    a planned end), `earlier` what an earlier run of the same idea measured.
     Pure: no clock, no chance. Raises: ValueError for funnels that do not match.
     """
     effects = step_effects(treatment, control)
@@ -219,11 +244,16 @@ def evaluate(
         effects = effects.pooled_with(earlier)
     weighed = weigh(effects, prior)
     bound = float(-special.ndtri(MACRO_ALPHA / treatments)) if macro_bound is None else macro_bound
-    found = conditions(effects, weighed, prior, preset, macro_bound=bound, treatments=treatments, margin=margin)
+    found = conditions(
+        effects, weighed, prior, preset, macro_bound=bound, treatments=treatments, margin=margin, elapsed=elapsed
+    )
     early = is_early or not _has_enough(treatment, control)
     state = _state(found, is_valid=is_valid, is_early=early, is_at_cap=is_at_cap)
     posterior = macro_posterior(effects, prior)
-    return _told(state, effects, weighed, posterior, prior, preset, bound, treatments, margin)
+    told = _told(state, effects, weighed, posterior, prior, preset, bound, treatments, margin)
+    if state is ProxyState.INCONCLUSIVE and not is_at_cap:
+        return replace(told, notes=(*told.notes, Note.LITTLE_TIME))
+    return told
 
 
 def _has_enough(treatment: FunnelCounts, control: FunnelCounts) -> bool:
@@ -240,6 +270,7 @@ def _state(found: Conditions, *, is_valid: bool, is_early: bool, is_at_cap: bool
         (ProxyState.CONFLICT, found.conflict),
         (ProxyState.STOP_HARM, found.stop_harm),
         (ProxyState.NO_GAIN, found.no_gain),
+        (ProxyState.INCONCLUSIVE, found.little_time),
     )
     for state, holds in asked:
         if not is_early and bool(holds[0]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from experiments.core.plan import LearnedPrior
+from reports.core.planning.certifying import question_document, question_of
 from reports.core.planning.options import Option, Way, exaggeration, options, sign_error
 from reports.core.proxy.certificate import (
     CertificateQuestion,
@@ -18,6 +21,7 @@ from reports.core.proxy.certificate import (
     simulate,
     truths_of,
 )
+from reports.core.proxy.classes import VariantClass
 from reports.core.proxy.funnel import FunnelCounts
 from reports.core.proxy.verdict import MACRO_ALPHA, ProxyState, default_prior, evaluate, preset_named
 from reports.core.sequential.bounds import efficacy_bounds
@@ -73,12 +77,32 @@ def test_simulate__one_replicate_look_by_look__ends_where_the_engine_itself_ends
                 preset_named("balanced"),
                 macro_bound=bounds[look],
                 is_at_cap=day == 28,
+                elapsed=day / 28,
             ).state
             if state is not ProxyState.KEEP_RUNNING:
                 ends.append((state, day / 7))
                 break
     assert {state: sum(s is state for s, _ in ends) / 60 for state, _ in ends} == pytest.approx(outcome.states)
     assert outcome.weeks_mean == pytest.approx(np.mean([weeks for _, weeks in ends]))
+
+
+def test_certificate__learned_from_a_bait_prone_site__reckons_with_it_and_survives_its_document() -> None:
+    learned = LearnedPrior(
+        shares=(("null", 0.30), ("win", 0.10), ("bait", 0.40), ("harm", 0.15), ("filter", 0.05)),
+        pass_throughs=((0.5, 0.6), (0.65, 0.4)),
+        spread=0.12,
+        grade="A",
+        experiments=40.0,
+        evidence=7,
+    )
+    question = replace(SHOP, learned=learned)
+
+    assert question_of(json.loads(json.dumps(question_document(question)))) == question
+    assert question_of(question_document(SHOP)) == SHOP
+    assert question.prior.shares[VariantClass.BAIT] == 0.40 and question.prior.pass_throughs == learned.pass_throughs
+    assert question.hash() != SHOP.hash()
+    wary, usual = (played(one, TruthKey.CURIOSITY, 200) for one in (question, SHOP))
+    assert wary.ship < usual.ship
 
 
 def test_simulate__same_seed__is_the_same_and_another_seed_is_not() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from experiments.core.funnel import decision_rule_for, funnel_steps
 from experiments.core.metrics import Conversion, Role
-from experiments.core.plan import AnalysisPlan, PlannedMetric
+from experiments.core.plan import AnalysisPlan, Monitoring, PlannedMetric
 from reports.core.analyse import Analysis, analyse
 from reports.core.decision import VerdictState
 from reports.core.explain_proxy import going_on
@@ -188,6 +188,33 @@ def test_verdict__milestones_alike_in_both__block_nothing() -> None:
 def test_verdict__no_difference__keeps_running_or_gives_the_traffic_back() -> None:
     found = analysed(funnel_plan(), a_world(EVEN), day=18)
     assert found.verdict.state in {VerdictState.NO_DECISION_YET, VerdictState.NO_EFFECT}
+
+
+def test_verdict__an_open_answer_near_the_end__is_given_up_before_the_time_is_over() -> None:
+    mild = {"control": (6_000, 2_700, 486, 230), "treatment": (6_000, 2_710, 540, 258)}
+    planned = funnel_plan()
+
+    early, late = (analysed(planned, a_world(mild, days=day - 3), day=day).verdict for day in (10, 24))
+
+    assert early.state is VerdictState.NO_DECISION_YET
+    assert late.state is VerdictState.INCONCLUSIVE
+    assert "Day 24 of 28: what is left is too little" in late.summary and "chance of" in late.summary
+
+
+def test_elapsed__by_days_or_visitors__whichever_comes_sooner() -> None:
+    first = np.full(600, microseconds(START), dtype=np.int64)
+    for options, day, share in (
+        ({}, 6, 0.0),
+        ({}, 14, 0.5),
+        ({"planned_visitors": 800}, 14, 0.75),
+        ({}, 40, 1.0),
+    ):
+        found = progress_of(funnel_plan(**options), first_exposures=first, as_of=at_day(day))
+        assert found.elapsed == pytest.approx(share), options
+    endless = replace(
+        funnel_plan(), horizon_days=None, planned_visitors=20_000, monitoring=Monitoring.CONFIDENCE_SEQUENCE
+    )
+    assert progress_of(endless, first_exposures=first, as_of=at_day(14)).elapsed == 0.0
 
 
 def test_verdict__other_guardrail_not_shown_safe__waits() -> None:

@@ -260,6 +260,34 @@ def test_evaluate__invalid_early_and_capped__come_in_their_order() -> None:
     assert evaluate(flat, CONTROL, Prior(), BALANCED, is_at_cap=True).state is ProxyState.INCONCLUSIVE
 
 
+def test_elapsed__an_open_answer__is_given_up_late_and_not_early() -> None:
+    flat = FunnelCounts.nested(5_000, (2_270, 440, 200, 108))
+
+    early, late = (evaluate(flat, CONTROL, Prior(), BALANCED, elapsed=share) for share in (0.1, 0.9))
+
+    assert early.state is ProxyState.KEEP_RUNNING and Note.LITTLE_TIME not in early.notes
+    assert late.state is ProxyState.INCONCLUSIVE and Note.LITTLE_TIME in late.notes
+    assert early.risk == late.risk  # time changes what is done, never what is believed
+    at_cap = evaluate(flat, CONTROL, Prior(), BALANCED, elapsed=1.0, is_at_cap=True)
+    assert at_cap.state is ProxyState.INCONCLUSIVE and Note.LITTLE_TIME not in at_cap.notes
+
+
+def test_elapsed__never_takes_a_ship_away_and_never_gives_one() -> None:
+    effects = some_effects(3_000, 4, seed=8)
+    weighed = weigh(effects, Prior())
+    found = [
+        conditions(effects, weighed, Prior(), BALANCED, macro_bound=2.8, elapsed=share) for share in (0.0, 0.5, 1.0)
+    ]
+
+    for later in found[1:]:
+        for name in ("ship_proxy", "ship_macro", "conflict", "stop_harm", "no_gain"):
+            assert np.array_equal(getattr(later, name), getattr(found[0], name)), name
+    assert not found[0].little_time.any()
+    given_up = [one.little_time.sum() for one in found]
+    assert given_up[0] < given_up[1] < given_up[2]
+    assert not (found[2].little_time & found[2].ships).any()
+
+
 def test_evaluate__a_handful_of_purchases__keeps_running_however_strong_the_micro() -> None:
     few = FunnelCounts.nested(2_000, (900, 150, 40, 9))
     more = FunnelCounts.nested(2_000, (900, 300, 80, 14))
