@@ -23,9 +23,18 @@ import vl_convert
 from numpy.typing import NDArray
 
 from benchmarks.decision.lag import only_sooner
-from benchmarks.decision.rivals import FUTILITY, LENGTHS, LEVELS, fixed_horizon, group_sequential, macro_z, naive_micro
+from benchmarks.decision.rivals import (
+    FUTILITY,
+    LENGTHS,
+    LEVELS,
+    Outcome,
+    fixed_horizon,
+    group_sequential,
+    macro_z,
+    naive_micro,
+)
 from benchmarks.decision.rule import proxy_rule
-from benchmarks.decision.scoring import Rival, Score, frontier, risk_matched, rivals_of, score
+from benchmarks.decision.scoring import Rival, Score, frontier, risk_matched, rivals_of, saving_error, score
 from benchmarks.decision.worlds import DEFAULT, STEPS, STRESS, Mix, Portfolio, Weeks, play, portfolio, sparse_portfolio
 from reports.core.proxy.classes import FOUR_SHARES, Prior
 from reports.core.proxy.funnel import FunnelCounts
@@ -107,35 +116,34 @@ def site(per_week: int, weeks: int, experiments: int, seed: int, points: list[Po
     weekly = rivals_of(found, z, looks=weeks, per_look=per_week)
     points += [Point(per_week, "purchases alone", r.power, r.visitors) for r in frontier(weekly, false_ships=0.02)]
 
-    def row(name: str, one: Score, *, is_ours: bool = False, rivals: list[Rival] = weekly) -> str:
-        if is_ours:
-            points.append(Point(per_week, name.replace("*", ""), one.power, one.visitors))
-        matched = risk_matched(one, rivals) if is_ours else None
-        saving = "" if matched is None else _percent(1 - one.visitors / matched.visitors)
-        return _row(name, one, saving if matched is not None or not is_ours else "no design is as good")
+    def row(name: str, outcome: Outcome, *, often: int = 1, rivals: list[Rival] | None = None) -> str:
+        one = score(found, outcome, per_look=per_week / often)
+        if rivals is None:
+            return _row(name, one, "")
+        points.append(Point(per_week, name.replace("*", ""), one.power, one.visitors))
+        matched = risk_matched(one, rivals)
+        if matched is None:
+            return _row(name, one, "no design is as good")
+        error = saving_error(found, outcome, rivals, per_look=per_week / often)
+        return _row(name, one, _percent(1 - one.visitors / matched.visitors, error))
 
-    yield row(
-        "purchases, fixed horizon, 5 %", score(found, fixed_horizon(z, alpha=0.05, looks=weeks), per_look=per_week)
-    )
+    yield row("purchases, fixed horizon, 5 %", fixed_horizon(z, alpha=0.05, looks=weeks))
     sequential = group_sequential(z, alpha=0.05, futility=0.05, looks=weeks)
-    yield row("purchases, group-sequential with futility, 5 %", score(found, sequential, per_look=per_week))
-    yield row(
-        "cart looks significant, weekly peeking",
-        score(found, naive_micro(played, looks=weeks, steps=[1]), per_look=per_week),
-    )
+    yield row("purchases, group-sequential with futility, 5 %", sequential)
+    yield row("cart looks significant, weekly peeking", naive_micro(played, looks=weeks, steps=[1]))
     for preset in PRESETS.values():
         outcome = proxy_rule(found, played, preset, Prior(), looks=weeks)
-        yield row(f"**proxy, {preset.key}**", score(found, outcome, per_look=per_week), is_ours=True)
+        yield row(f"**proxy, {preset.key}**", outcome, rivals=weekly)
     balanced = PRESETS["balanced"]
     four = proxy_rule(found, played, balanced, Prior(shares=FOUR_SHARES), looks=weeks)
-    yield row("proxy, balanced, four classes", score(found, four, per_look=per_week), is_ours=True)
+    yield row("proxy, balanced, four classes", four, rivals=weekly)
     for preset in (balanced, PRESETS["fast"]):
         outcome = proxy_rule(found, played, preset, Prior(), looks=weeks, declared=0.85, rng=rng)
         name = f"proxy, {preset.key}, target step declared (85 % right)"
-        yield row(name, score(found, outcome, per_look=per_week), is_ours=True)
+        yield row(name, outcome, rivals=weekly)
     learned = learn(finished(30, per_week=per_week, weeks=weeks, rng=rng)).prior()
     outcome = proxy_rule(found, played, balanced, learned, looks=weeks, declared=0.85, rng=rng)
-    yield row("proxy, balanced, declared, learned from 30", score(found, outcome, per_look=per_week), is_ours=True)
+    yield row("proxy, balanced, declared, learned from 30", outcome, rivals=weekly)
     for often, words in ((2, "two looks a week"), (7, "daily looks")):
         if often * longest > MOST_LOOKS:
             continue
@@ -151,7 +159,7 @@ def site(per_week: int, weeks: int, experiments: int, seed: int, points: list[Po
                 found, mine, preset, Prior(), looks=often * weeks, declared=0.85, rng=rng, first_look=often
             )
             name = f"proxy, {preset.key}, declared, {words}"
-            yield row(name, score(found, outcome, per_look=per_week / often), is_ours=True, rivals=[*weekly, *same])
+            yield row(name, outcome, often=often, rivals=[*weekly, *same])
 
 
 def _sides(weeks: Weeks) -> tuple[IntArray, IntArray, IntArray]:
@@ -229,18 +237,25 @@ def _stressed(name: str, found: Portfolio, per_week: int, weeks: int, rng: np.ra
     played = play(found, per_week=per_week, weeks=weeks, looks_per_week=1, rng=rng)
     ours = score(found, proxy_rule(found, played, PRESETS["balanced"], Prior(), looks=weeks), per_look=per_week)
     alone = score(found, group_sequential(macro_z(played), alpha=0.05, futility=0.05, looks=weeks), per_look=per_week)
-    cells = [name, f"{per_week:,}", *map(_percent, (ours.power, ours.false_ships, ours.bait_shipped, alone.power))]
-    return _cells([*cells, _percent(ours.visitors / alone.visitors - 1)])
+    shares = [_share(ours, name) for name in ("power", "false_ships", "bait_shipped")]
+    alike = _percent(ours.visitors / alone.visitors - 1)
+    return _cells([name, f"{per_week:,}", *shares, _share(alone, "power"), alike])
 
 
 def _row(name: str, one: Score, saving: str) -> str:
-    shares = (one.power, one.false_ships, one.false_share, one.bait_shipped)
+    shares = [_share(one, name) for name in ("power", "false_ships", "false_share", "bait_shipped")]
     right = "never" if math.isinf(one.median_to_right) else f"{one.median_to_right:,.0f}"
-    return _cells([name, *map(_percent, shares), f"{one.visitors:,.0f}", right, saving])
+    return _cells([name, *shares, f"{one.visitors:,.0f}", right, saving])
 
 
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+def _share(one: Score, name: str) -> str:
+    return _percent(float(getattr(one, name)), one.error(name))
+
+
+def _percent(share: float, error: float = math.nan) -> str:
+    if math.isnan(share):
+        return "–"
+    return f"{100 * share:.1f} %" if math.isnan(error) else f"{100 * share:.1f} ± {100 * error:.1f} %"
 
 
 def _cells(texts: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,11 @@ from numpy.typing import NDArray
 from benchmarks.decision.rivals import Design, Outcome, designs
 from benchmarks.decision.worlds import Portfolio, Truth
 
-FloatArray = NDArray[np.float64]
+FloatArray = NDArray[np.floating[Any]]
+
+RESAMPLES = 200
+_AT_ONCE = 512
+_HAIR = 1e-6  # sums in single precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,8 @@ class Score:
     """What a rule did with a portfolio.
 
     `false_ships` is the share of all that were no wins; `false_share` the share of what was shipped that was none.
-    Units: shares of 1; visitors both variants together; `gain_per_million` the log-lifts shipped per million visitors.
+    Units: shares of 1; visitors both variants together; `gain_per_million` the log-lifts shipped per million visitors. `counts` are
+    how many experiments a share rests on, by the share's name.
     """
 
     power: float
@@ -30,6 +37,12 @@ class Score:
     visitors: float
     median_to_right: float
     gain_per_million: float
+    counts: Mapping[str, int]
+
+    def error(self, name: str) -> float:
+        """Return the standard error of a share."""
+        share, count = float(getattr(self, name)), self.counts[name]
+        return math.sqrt(share * (1 - share) / count) if count else math.nan
 
 
 def score(found: Portfolio, outcome: Outcome, *, per_look: float) -> Score:
@@ -46,6 +59,12 @@ def score(found: Portfolio, outcome: Outcome, *, per_look: float) -> Score:
         visitors=float(visitors.mean()),
         median_to_right=float(np.quantile(right, 0.5, method="lower")),
         gain_per_million=float(found.macro[shipped].sum() / visitors.sum() * 1e6),
+        counts={
+            "power": int(is_win.sum()),
+            "false_ships": int((~is_win).sum()),
+            "bait_shipped": int((found.truth == Truth.BAIT).sum()),
+            "false_share": int(shipped.sum()),
+        },
     )
 
 
@@ -55,12 +74,14 @@ def _share(holds: NDArray[np.bool_]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A design of the grid with what it did. Units: `visitors` mean, both variants together."""
+    """A design of the grid with what it did. Units: `visitors` mean, both variants together; `per_look` between two looks."""
 
     design: Design
     visitors: float
     power: float
     false_ships: float
+    outcome: Outcome
+    per_look: float
 
 
 def rivals_of(found: Portfolio, macro_z: FloatArray, *, looks: int, per_look: float) -> list[Rival]:
@@ -72,6 +93,8 @@ def rivals_of(found: Portfolio, macro_z: FloatArray, *, looks: int, per_look: fl
             float(outcome.looks.mean()) * per_look,
             _share(outcome.shipped[is_win]),
             _share(outcome.shipped[~is_win]),
+            outcome,
+            per_look,
         )
         for design, outcome in designs(macro_z, looks=looks)
     ]
@@ -85,6 +108,43 @@ def risk_matched(rule: Score, rivals: list[Rival], *, false_ships: float | None 
     allowed = rule.false_ships if false_ships is None else false_ships
     equal = [r for r in rivals if r.power >= rule.power and r.false_ships <= allowed]
     return min(equal, key=lambda r: r.visitors, default=None)
+
+
+def saving_error(
+    found: Portfolio,
+    outcome: Outcome,
+    rivals: Sequence[Rival],
+    *,
+    per_look: float,
+    resamples: int = RESAMPLES,
+    seed: int = 1,
+) -> float:
+    """Return the standard error of the saving: experiments drawn again, and the cheapest design as good picked anew each time.
+
+    NaN where hardly any draw has a design as good. Source: Efron (1979), Annals of Statistics 7:1-26.
+    """
+    rng = np.random.default_rng(seed)
+    count = len(found)
+    draws = rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float32)
+    is_win = found.is_win
+
+    def told(shipped: FloatArray, visitors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return power, false ships and mean visitors in every draw. Shapes: all (resamples, rules)."""
+        wins, others = draws[:, is_win], draws[:, ~is_win]
+        power = wins @ shipped[is_win] / wins.sum(axis=1, keepdims=True)
+        return power, others @ shipped[~is_win] / others.sum(axis=1, keepdims=True), draws @ visitors / count
+
+    own = told(outcome.shipped[:, None].astype(np.float32), (outcome.looks * per_look)[:, None].astype(np.float32))
+    best = np.full((resamples, 1), np.inf)
+    for first in range(0, len(rivals), _AT_ONCE):
+        some = rivals[first : first + _AT_ONCE]
+        shipped = np.stack([r.outcome.shipped for r in some], axis=1).astype(np.float32)
+        visitors = np.stack([r.outcome.looks.astype(np.float32) * r.per_look for r in some], axis=1)
+        power, false, mean = told(shipped, visitors)
+        equal = (power >= own[0] - _HAIR) & (false <= own[1] + _HAIR)
+        best = np.minimum(best, np.where(equal, mean, np.inf).min(axis=1, keepdims=True))
+    saving = (1 - own[2] / best)[np.isfinite(best)]
+    return float(saving.std(ddof=1)) if len(saving) > resamples / 2 else math.nan
 
 
 def frontier(rivals: list[Rival], *, false_ships: float) -> list[Rival]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,9 +13,9 @@ import pytest
 from scipy import stats
 
 from benchmarks.decision.lag import only_sooner
-from benchmarks.decision.rivals import LENGTHS, macro_z, naive_micro
+from benchmarks.decision.rivals import LENGTHS, Outcome, macro_z, naive_micro
 from benchmarks.decision.rule import proxy_rule
-from benchmarks.decision.scoring import Rival, Score, frontier, risk_matched, rivals_of, score
+from benchmarks.decision.scoring import Rival, Score, frontier, risk_matched, rivals_of, saving_error, score
 from benchmarks.decision.worlds import DEFAULT, STRESS, Portfolio, Truth, Weeks, play, portfolio, sparse_portfolio
 from reports.core.proxy.classes import Prior
 from reports.core.proxy.verdict import PRESETS
@@ -96,3 +97,18 @@ def test_frontier__any_designs__keeps_only_those_that_nothing_beats() -> None:
         return one.power > other.power and one.visitors < other.visitors
 
     assert not any(beats(r, b) for b in best for r in rivals if r.false_ships <= 0.02)
+
+
+def test_saving_error__fewer_experiments__is_larger_and_no_rival_as_good_is_no_number() -> None:
+    found, weeks = played(5_000)
+    outcome = proxy_rule(found, weeks, PRESETS["balanced"], Prior(), looks=WEEKS)
+    rivals = rivals_of(found, macro_z(weeks), looks=WEEKS, per_look=5_000)
+
+    whole = saving_error(found, outcome, rivals, per_look=5_000, resamples=60)
+
+    few = Portfolio(*(getattr(found, field.name)[:200] for field in fields(Portfolio)))
+    cut = [replace(r, outcome=Outcome(r.outcome.shipped[:200], r.outcome.looks[:200])) for r in rivals]
+    less = saving_error(few, Outcome(outcome.shipped[:200], outcome.looks[:200]), cut, per_look=5_000, resamples=60)
+    assert 0.01 < whole < 0.15 and less > whole
+    oracle = Outcome(found.is_win, np.ones(len(found), dtype=np.int64))
+    assert np.isnan(saving_error(found, oracle, rivals, per_look=5_000, resamples=20))
