@@ -105,11 +105,14 @@ def learnable_sites() -> list[str]:
 
 def proxy_evidence(site_key: str, change_type: str = "") -> Mapping[str, Any] | None:
     """Return the newest evidence of a site for a kind of change, as its document; None while nothing was learnt."""
+    families = learned_families(site_key)
+    return next((one for one in families if change_type in one["kinds"]), families[0] if families else None)
+
+
+def learned_families(site_key: str) -> list[dict[str, Any]]:
+    """Return the newest evidence of a site for every family of kinds of change; none while nothing was learnt."""
     newest = ProxyEvidence.objects.filter(site__key=site_key).first()
-    if newest is None:
-        return None
-    families: list[dict[str, Any]] = newest.document["families"]
-    return next((one for one in families if change_type in one["kinds"]), families[0])
+    return list(newest.document["families"]) if newest is not None else []
 
 
 def _hash(past: Sequence[PastComparison]) -> str:

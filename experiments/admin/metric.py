@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
@@ -104,7 +106,7 @@ class MetricAdmin(InklingAdmin):
     list_filter = ("conversion", "site", "kind", "is_archived")
     list_select_related = ("site",)
     search_fields = ("key", "name", "event_name")
-    readonly_fields = ("definition_version", "self_audit")
+    readonly_fields = ("definition_version", "self_audit", "guide")
     conditional_fields = {
         "funnel_order": "conversion == 'milestone'",
         "parent": "conversion == 'milestone'",
@@ -120,7 +122,7 @@ class MetricAdmin(InklingAdmin):
             "What is counted",
             {"fields": ("kind", "event_name", "denominator_event", "value_property", "property_filters")},
         ),
-        ("How far", {"fields": ("window_hours", "cap", "self_audit")}),
+        ("How far", {"fields": ("window_hours", "cap", "self_audit", "guide")}),
         ("Rarely needed", {"fields": ("options", "is_archived", "definition_version"), "classes": ("collapse",)}),
     )
 
@@ -145,6 +147,15 @@ class MetricAdmin(InklingAdmin):
         is_current = metric.audit_outcome.get("definition_version") == metric.definition_version
         found = f"{str(metric.audit_outcome.get('state', '')).capitalize()}. {metric.audit_outcome.get('reason', '')}"
         return found if is_current else f"{found} The definition has changed since; audit it again."
+
+    @display(description="As a guide")
+    def guide(self, metric: Metric) -> str:
+        if not metric.pk:
+            return "Told once it is saved."
+        if metric.conversion == Conversion.MACRO:
+            return "This is a goal; micro conversions are held against it."
+        page = f"{reverse('proxy', args=[metric.key])}?site={metric.site.key}"
+        return format_html('<a href="{}">What is known of it beside the goal</a>', page)
 
     @display(description="Experiments")
     def used_by(self, metric: Metric) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reports.sections import numbers
+from reports.sections.backtest_words import back_test_words
 
 GRADES = {
     "A": "well known: 30 experiments or more",
@@ -34,6 +35,12 @@ def evidence_lines(document: Mapping[str, Any]) -> Iterator[str]:
         )
         for step in family["steps"]:
             yield f"  {step_text(step)}"
+        tried = back_test_words(family, kinds_text(family["kinds"]))
+        if tried is not None:
+            yield f"  rules tried on {tried.basis}"
+            for row in tried.rows:
+                yield f"    {row.name}: ships {row.ships}, the goal gains {row.gain} an experiment, losses shipped {row.mistaken}"
+            yield f"    {tried.blend}"
 
 
 def step_text(step: Mapping[str, Any]) -> str:

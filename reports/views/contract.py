@@ -176,6 +176,43 @@ SCHEMAS: dict[str, Schema] = {
         until=_TIME,
         visitors=_COUNT,
         of_visitors=_COUNT,
+        learned={"type": "array", "items": {"$ref": "#/components/schemas/LearnedFamily"}},
+    ),
+    "LearnedFamily": _object(
+        ["kinds", "grade", "is_used", "experiments", "shares", "pass_through", "steps", "back_test"],
+        kinds={"type": "array", "items": _TEXT, "description": "Kinds of change that learn from each other."},
+        grade={"enum": ["A", "B", "C", "D"]},
+        is_used={"type": "boolean", "description": "Whether the next plan freezes it."},
+        experiments={**_NUMBER, "description": "Counted as fresh ones of the site's own."},
+        comparisons=_COUNT,
+        shares={**_OBJECT, "description": "How many ideas belong to each class."},
+        bait_80={"type": "array", "items": _NUMBER},
+        pass_through=_NUMBER,
+        pass_throughs={"type": "array", "items": {"type": "array", "items": _NUMBER}},
+        steps={"type": "array", "items": _OBJECT},
+        back_test=_or_null(
+            _object(
+                ["experiments", "clear", "fell", "rules", "composite"],
+                experiments=_COUNT,
+                clear=_COUNT,
+                fell=_COUNT,
+                rules={
+                    "type": "array",
+                    "items": _object(
+                        ["rule", "ships", "gain", "gain_error", "mistaken"],
+                        rule={"enum": ["engine", "learned", "goal", "composite", "first_micro"]},
+                        ships=_NUMBER,
+                        gain={
+                            **_NUMBER,
+                            "description": "Mean log-lift of the goal that it would have brought an experiment.",
+                        },
+                        gain_error=_NUMBER,
+                        mistaken={**_NUMBER, "description": "How many whose goal clearly fell it would have shipped."},
+                    ),
+                },
+                composite=_or_null(_OBJECT),
+            )
+        ),
     ),
     "RankedMicro": _object(
         ["key", "name", "conversion", "grade", "reach", "with_micro", "without_micro", "doubts"],

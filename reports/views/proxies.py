@@ -16,10 +16,11 @@ from rest_framework.response import Response
 
 from experiments.core.protocol import ApiError
 from experiments.core.refusal import Refused
-from experiments.selectors.planning import SiteFacts, sites
-from reports.learning import proxy_evidence
+from experiments.selectors.planning import SiteFacts, metrics_of, sites
+from reports.learning import learned_families, proxy_evidence
 from reports.ranking import grades_of, newest_ranking, subject_of, words_of
 from reports.sections import numbers
+from reports.sections.backtest_words import BackTestWords, back_test_words
 from reports.sections.evidence_words import GRADES, kinds_text
 from reports.sections.ranking_words import PastRow, metric_words, past_rows
 from reports.selectors import last_good_run, report_document, reportable_experiments
@@ -46,6 +47,7 @@ def proxies(request: HttpRequest) -> HttpResponse:
             "words": words_of(ranking, site) if ranking else None,
             "is_waiting": "waits" in request.GET,
             "families": _families(site.key),
+            "back_tests": _back_tests(site.key),
         }
     return render(request, "reports/proxies.html", context)
 
@@ -56,12 +58,15 @@ def proxy(request: HttpRequest, metric: str) -> HttpResponse:
     """Show what is known of one micro conversion."""
     site = _site(request)
     ranking = newest_ranking(site.key) if site else None
-    if site is None or ranking is None:
-        raise Http404("Nothing has been ranked yet.")
-    evidence = proxy_evidence(site.key)
-    words = metric_words(ranking.document, metric, grades_of(site.key, ranking.document["micros"]), evidence)
-    if words is None:
-        raise Http404(f"There is no ranked micro conversion '{metric}' on site '{site.key}'.")
+    if site is None or metric not in {one.key for one in metrics_of(site.key)}:
+        raise Http404(f"There is no metric '{metric}'.")
+    words = None
+    if ranking is not None:
+        evidence = proxy_evidence(site.key)
+        words = metric_words(ranking.document, metric, grades_of(site.key, ranking.document["micros"]), evidence)
+    if ranking is None or words is None:
+        messages.info(request, f"'{metric}' is not ranked yet. It is done every night; “Rank now” does it at once.")
+        return HttpResponseRedirect(f"{reverse('proxies')}?site={site.key}")
     context = {
         "site": site,
         "words": words,
@@ -109,10 +114,7 @@ def _past(site_key: str, metric: str) -> list[PastRow]:
 def _families(site_key: str) -> list[dict[str, str]]:
     """Return what finished experiments say, by kind of change."""
     found = []
-    for kind in ("", "copy", "promo", "checkout"):
-        one = proxy_evidence(site_key, kind)
-        if one is None:
-            return []
+    for one in learned_families(site_key):
         low, high = one["bait_80"]
         found.append(
             {
@@ -125,6 +127,12 @@ def _families(site_key: str) -> list[dict[str, str]]:
             }
         )
     return found
+
+
+def _back_tests(site_key: str) -> list[BackTestWords]:
+    """Return the decision rules tried on finished experiments, by kind of change."""
+    found = [back_test_words(one, kinds_text(one["kinds"])) for one in learned_families(site_key)]
+    return [one for one in found if one is not None]
 
 
 class ProxyList(ServerApiView):
@@ -191,4 +199,5 @@ def _document(site_key: str) -> dict[str, Any]:
         "visitors": ranking.visitors,
         "of_visitors": ranking.of_visitors,
         "micros": [{**one, "grade": grades[one["key"]]} for one in ranking.document["micros"]],
+        "learned": learned_families(site_key),
     }

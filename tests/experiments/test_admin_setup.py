@@ -143,6 +143,17 @@ def test_metric__page__offers_every_kind_of_the_list() -> None:
 # --- sites, layers, holdouts ---
 
 
+def test_metric__page__leads_to_what_is_known_of_it_beside_the_goal() -> None:
+    site = make_draft().site
+    ann = Person("experimenter")
+    pages = {
+        key: ann.get("experiments_metric_change", Metric.objects.get(site=site, key=key).pk).content.decode()
+        for key in ("add_to_cart", "purchase")
+    }
+    assert f"/reports/proxies/add_to_cart/?site={site.key}" in pages["add_to_cart"]
+    assert "/reports/proxies/purchase/" not in pages["purchase"]
+
+
 def test_site__made_on_the_page__takes_origins_one_a_line() -> None:
     root = Person("admin")
     data = form_data(root.get("experiments_site_add")) | {

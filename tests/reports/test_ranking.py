@@ -12,12 +12,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from benchmarks.decision.worlds import DEFAULT
 from experiments import services as experiments
 from experiments.core.refusal import Refused
 from experiments.models import Site
 from experiments.selectors import live
 from reports import ranking, tasks
-from reports.models import ProxyRanking
+from reports.core.proxy.learning.wire import evidence_document
+from reports.learning import families_of
+from reports.models import ProxyEvidence, ProxyRanking
+from tests.reports.core.proxy.test_learning import past_of
 from tests.reports.factories import make_person, make_site
 from tracking.core.events import Event
 from tracking.core.timestamps import DAY_US
@@ -129,6 +133,9 @@ def test_rank__nothing_to_rank_by__is_refused_with_the_reason(site: Site) -> Non
 def test_pages__ranked_site__show_order_grades_doubts_and_that_it_is_no_cause(reader: Client) -> None:
     empty = reader.get("/reports/proxies/").content.decode()
     assert "Nothing has been ranked yet" in empty
+    unranked = reader.get("/reports/proxies/news/", follow=True)
+    assert unranked.redirect_chain == [("/reports/proxies/?site=shop", 302)]
+    assert "is not ranked yet" in unranked.content.decode()
     ranking.rank_site(site_key="shop", now=NOW)
     page = reader.get("/reports/proxies/").content.decode()
     assert page.index("Cart") < page.index("Newsletter")
@@ -138,8 +145,33 @@ def test_pages__ranked_site__show_order_grades_doubts_and_that_it_is_no_cause(re
     assert "1,000 redraws" in one
     milestone = reader.get("/reports/proxies/cart/").content.decode()
     assert "Grade D" in milestone and "Three finished experiments" in milestone
+    assert "Rules tried" not in page
     assert reader.get("/reports/proxies/nothing/").status_code == 404
     assert reader.get("/reports/proxies/?site=nowhere").status_code == 404
+
+
+@pytest.mark.usefixtures("past")
+def test_pages_and_api__forty_five_finished_experiments__show_the_rules_tried_on_them(
+    site: Site, reader: Client
+) -> None:
+    ranking.rank_site(site_key="shop", now=NOW)
+    ProxyEvidence.objects.create(
+        site=site,
+        as_of=NOW,
+        inputs_hash="0" * 64,
+        comparisons=45,
+        document=evidence_document(families_of(past_of(DEFAULT, 45))),
+        code_version="test",
+    )
+    page = reader.get("/reports/proxies/").content.decode()
+    assert "Rules tried on your finished experiments" in page and "The goal alone" in page
+    assert "each cut in two at random" in page
+    _, secret = experiments.create_api_key(site=site, kind="server", name="test")
+    live.refresh()
+    found = Client().get("/api/v1/proxies", headers={"Authorization": f"Bearer {secret}"}).json()
+    tried = next(one["back_test"] for one in found["learned"] if "" in one["kinds"])
+    assert [one["rule"] for one in tried["rules"]] == ["engine", "learned", "goal", "first_micro", "composite"]
+    assert next(one for one in found["learned"] if "promo" in one["kinds"])["back_test"] is None
 
 
 @pytest.mark.usefixtures("past")

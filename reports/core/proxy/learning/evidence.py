@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from reports.core.proxy.classes import BAIT_ODDS, FIVE_SHARES, Prior, with_bait_odds
 from reports.core.proxy.learning.agreement import SignAgreement, sign_agreement
+from reports.core.proxy.learning.backtest import BackTest, back_test
 from reports.core.proxy.learning.grid import Learned, learn
 from reports.core.proxy.learning.past import PastComparison, experiments_in
 from reports.core.proxy.learning.placebo import Placebo, placebo
@@ -50,6 +51,7 @@ class Evidence:
     grade: Grade
     learned: Learned
     steps: tuple[StepEvidence, ...]
+    back_test: BackTest | None = None
 
     @property
     def is_used(self) -> bool:
@@ -101,4 +103,4 @@ def evidence_for(past: Sequence[PastComparison], change_type: str, *, seed: int 
         for step in (newest.steps[:-1] if newest else ())
     )
     count = experiments_in(mine)
-    return Evidence(change_type, kinds, count, len(mine), grade_of(count), learned, steps)
+    return Evidence(change_type, kinds, count, len(mine), grade_of(count), learned, steps, back_test(mine, seed=seed))

@@ -12,6 +12,7 @@ from scipy import special
 
 from reports.core.proxy.classes import FIVE_CLASSES, Prior, VariantClass
 from reports.core.proxy.engine import weigh
+from reports.core.proxy.funnel import StepEffects
 from reports.core.proxy.learning.past import PastComparison
 
 FloatArray = NDArray[np.float64]
@@ -84,19 +85,48 @@ def learn(past: Sequence[PastComparison], *, bait_odds: float = 1.0) -> Learned:
     Source: PROXY section 3.3.1. Checked against: the same by brute force with densities from scipy; a known truth with 300
     experiments.
     """
-    log_weight = np.log(_OF_PASS_THROUGH)[:, None, None] + np.log(_OF_SHARES)[None, :, :]
+    found = _posterior(_log_likelihoods(past, bait_odds).sum(axis=0))
+    return Learned(found, float(sum(one.weight for one in past)), bait_odds)
+
+
+def learn_leaving_each_out(past: Sequence[PastComparison], *, bait_odds: float = 1.0) -> list[Learned]:
+    """Return for each experiment what all the others teach."""
+    each = _log_likelihoods(past, bait_odds)
+    whole, count = each.sum(axis=0), sum(one.weight for one in past)
+    return [
+        Learned(_posterior(whole - mine), float(count - one.weight), bait_odds)
+        for mine, one in zip(each, past, strict=True)
+    ]
+
+
+def _posterior(log_likelihood: FloatArray) -> FloatArray:
+    log_weight = np.log(_OF_PASS_THROUGH)[:, None, None] + np.log(_OF_SHARES)[None, :, :] + log_likelihood
+    result: FloatArray = np.exp(log_weight - special.logsumexp(log_weight))
+    return result
+
+
+def _log_likelihoods(past: Sequence[PastComparison], bait_odds: float) -> FloatArray:
+    """Return what each experiment says of every point of the grid. Shapes: (experiments, pass-throughs, baits, wins)."""
+    found = np.zeros((len(past), len(PASS_THROUGHS), len(BAITS), len(WINS)))
     log_shares = np.log(_shares(bait_odds))
-    for one in past:
-        known = VariantClass
+    alike: dict[tuple[int, int | None], list[int]] = {}
+    for row, one in enumerate(past):
+        alike.setdefault((len(one.steps), one.target_step), []).append(row)
+    for (_, target_step), rows in alike.items():
+        effects = [past[row].effects for row in rows]
+        together = StepEffects(
+            np.concatenate([one.effect for one in effects]), np.concatenate([one.variance for one in effects])
+        )
         for n, through in enumerate(PASS_THROUGHS):
-            marginal = _log_marginals(one, through)
-            held = [FIVE_CLASSES.index(c) for c in known if c in marginal]
-            logs = log_shares[:, :, held] + np.array([marginal[FIVE_CLASSES[k]] for k in held])
+            prior = Prior(pass_through=through, pass_through_spread=SPREAD, target_step=target_step)
+            weighed = weigh(together, prior)
+            held = [FIVE_CLASSES.index(c) for c in weighed.classes]
+            logs = log_shares[None, :, :, held] + weighed.log_marginal[:, None, None, :]
             # A funnel of one step knows no lure: the classes it knows share everything.
             total = special.logsumexp(log_shares[:, :, held], axis=2)
-            log_weight[n] += one.weight * (special.logsumexp(logs, axis=2) - total)
-    log_weight -= special.logsumexp(log_weight)
-    return Learned(np.exp(log_weight), float(sum(one.weight for one in past)), bait_odds)
+            found[rows, n] = special.logsumexp(logs, axis=3) - total
+    found *= np.array([one.weight for one in past])[:, None, None, None]
+    return found
 
 
 def _shares(bait_odds: float) -> FloatArray:
@@ -111,9 +141,3 @@ def _shares(bait_odds: float) -> FloatArray:
         shares: Mapping[VariantClass, float] = {c: s * scale for c, s in others.items()} | {VariantClass.BAIT: lured}
         points[row, column] = [shares[c] for c in FIVE_CLASSES]
     return points
-
-
-def _log_marginals(one: PastComparison, pass_through: float) -> dict[VariantClass, float]:
-    prior = Prior(pass_through=pass_through, pass_through_spread=SPREAD, target_step=one.target_step)
-    weighed = weigh(one.effects, prior)
-    return {c: float(weighed.log_marginal[0, n]) for n, c in enumerate(weighed.classes)}

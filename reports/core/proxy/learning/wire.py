@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reports.core.proxy.covariance import TotalCovariance
+from reports.core.proxy.learning.backtest import BackTest
 from reports.core.proxy.learning.evidence import Evidence, StepEvidence
 from reports.core.proxy.learning.grid import SPREAD
 from reports.core.proxy.learning.report_card import LEAST_EXPERIMENTS, ReportCard
@@ -48,6 +49,33 @@ def _family(one: Evidence) -> dict[str, Any]:
         "pass_through": one.learned.pass_through,
         "pass_throughs": [list(pair) for pair in one.learned.pass_throughs],
         "steps": [_step(step) for step in one.steps],
+        "back_test": None if one.back_test is None else _back_test(one.back_test),
+    }
+
+
+def _back_test(found: BackTest) -> dict[str, Any]:
+    return {
+        "experiments": found.experiments,
+        "clear": found.clear,
+        "fell": found.fell,
+        "rules": [
+            {
+                "rule": one.rule.value,
+                "ships": one.ships,
+                "gain": one.gain,
+                "gain_error": one.gain_error,
+                "mistaken": one.mistaken,
+            }
+            for one in found.rules
+        ],
+        "composite": None
+        if found.over_engine is None
+        else {
+            "weights": [list(pair) for pair in found.weights],
+            "over_engine": found.over_engine[0],
+            "over_engine_error": found.over_engine[1],
+            "does_better": found.composite_does_better,
+        },
     }
 
 
