@@ -39,7 +39,7 @@ Handler = Callable[[ClientRequest, int], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one address. `for_browsers`: pages of other origins may call it.
+    """One method of one address. `for_browsers`: pages of other origins may call it; `refuse` puts a refusal into the protocol's form.
 
     Units: `max_body_bytes` as sent, before unpacking.
     """
@@ -47,6 +47,7 @@ class Route:
     handler: Handler
     max_body_bytes: int = 0
     for_browsers: bool = True
+    refuse: Callable[[ApiError], ApiError] = lambda error: error
 
 
 def _assignments(request: ClientRequest, now_us: int) -> Reply:
@@ -77,6 +78,10 @@ def _features(request: ClientRequest, now_us: int) -> Reply:
     return growthbook.handle_features(request, now_us=now_us)
 
 
+def _evaluate(request: ClientRequest, now_us: int) -> Reply:
+    return growthbook.handle_eval(request, now_us=now_us)
+
+
 def _track(request: ClientRequest, now_us: int) -> Reply:
     return growthbook_events.handle_track(request, now_us=now_us)
 
@@ -89,7 +94,7 @@ def _flags(request: ClientRequest, now_us: int) -> Reply:
     return ofrep.handle_flags(request, now_us=now_us)
 
 
-_MESSAGES: Mapping[str, Route] = {"POST": Route(_messages, segment.MAX_BODY_BYTES)}
+_MESSAGES: Mapping[str, Route] = {"POST": Route(_messages, segment.MAX_BODY_BYTES, refuse=segment.SegmentError.of)}
 _SEGMENT_SETTINGS: Mapping[str, Route] = {"GET": Route(_segment_settings)}
 
 ROUTES: Mapping[str, Mapping[str, Route]] = {
@@ -98,14 +103,15 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/api/v1/events/count": {"GET": Route(_event_count, for_browsers=False)},
     "/api/v1/exposures/count": {"GET": Route(_exposure_count, for_browsers=False)},
     "/track": {"POST": Route(_track, growthbook_events.MAX_BODY_BYTES)},
-    ofrep.ADDRESS: {"POST": Route(_flags, ofrep.MAX_BODY_BYTES)},
+    ofrep.ADDRESS: {"POST": Route(_flags, ofrep.MAX_BODY_BYTES, refuse=ofrep.OfrepError.of)},
     **{f"/v1/{name}": _MESSAGES for name in (*segment.TYPES, *segment.LETTERS, *segment.BATCHES)},
 }
 # Addresses that hold a key, by what they begin and end with.
 PATTERNS: tuple[tuple[str, str, Mapping[str, Route]], ...] = (
     ("/v1/projects/", "/settings", _SEGMENT_SETTINGS),
     ("/api/features/", "", {"GET": Route(_features)}),
-    (f"{ofrep.ADDRESS}/", "", {"POST": Route(_flag, ofrep.MAX_BODY_BYTES)}),
+    ("/api/eval/", "", {"POST": Route(_evaluate, growthbook.MAX_BODY_BYTES)}),
+    (f"{ofrep.ADDRESS}/", "", {"POST": Route(_flag, ofrep.MAX_BODY_BYTES, refuse=ofrep.OfrepError.of)}),
 )
 
 
@@ -156,12 +162,11 @@ def answer(
         request = ClientRequest(method, address, headers, read_query(query), body)
         reply = route.handler(request, time.time_ns() // 1000)
     except ApiError as error:
-        reply = error_reply(error)
+        reply = error_reply(route.refuse(error))
     except Exception:
         logger.exception("%s %s failed.", method, address)
-        reply = error_reply(
-            ApiError(500, "internal_error", "Something went wrong on our side.", "Try again; the log says more.")
-        )
+        failed = ApiError(500, "internal_error", "Something went wrong on our side.", "Try again; the log says more.")
+        reply = error_reply(route.refuse(failed))
     note_reply(address, reply.status, reply.body)
     return _finish(reply, headers, for_browsers=route.for_browsers)
 

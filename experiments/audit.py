@@ -10,7 +10,19 @@ from auditlog.context import auditlog_value, set_actor
 from auditlog.registry import auditlog
 from django.contrib.auth.models import User
 
-from experiments.models import ApiKey, Experiment, ExperimentMetric, FrozenPlan, Holdout, Layer, Metric, Site, Variant
+from experiments.models import (
+    ApiKey,
+    Experiment,
+    ExperimentMetric,
+    Flag,
+    FlagRule,
+    FrozenPlan,
+    Holdout,
+    Layer,
+    Metric,
+    Site,
+    Variant,
+)
 
 # Fields that say nothing a reader of the trail could use, or that must not be repeated anywhere.
 _SILENT = {
@@ -30,7 +42,10 @@ _SILENT = {
 
 def register_models() -> None:
     """Tell the audit trail which models and fields it watches."""
-    for model in (Site, ApiKey, Metric, Layer, Holdout, Experiment, Variant, ExperimentMetric, FrozenPlan):
+    for model in (
+        *(Site, ApiKey, Metric, Layer, Holdout, Experiment, Variant, ExperimentMetric, FrozenPlan),
+        *(Flag, FlagRule),
+    ):
         fields = [field.name for field in model._meta.concrete_fields if field.name not in _SILENT]
         auditlog.register(model, include_fields=fields)
 

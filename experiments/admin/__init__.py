@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from experiments.admin.audit_log import AuditLogAdmin
 from experiments.admin.experiment import ExperimentAdmin
+from experiments.admin.flags import FlagAdmin
 from experiments.admin.keys import ApiKeyAdmin
 from experiments.admin.layers import HoldoutAdmin, LayerAdmin
 from experiments.admin.metric import MetricAdmin
@@ -17,6 +18,7 @@ __all__ = [
     "ApiKeyAdmin",
     "AuditLogAdmin",
     "ExperimentAdmin",
+    "FlagAdmin",
     "HoldoutAdmin",
     "LayerAdmin",
     "MetricAdmin",

@@ -1,7 +1,7 @@
 """OpenFeature's remote evaluation protocol (OFREP): one flag, or all of them for one context.
 
-Each experiment is a flag of its key; its value is the payload of the variant. Evaluating one flag records the exposure, evaluating
-all records none: a page may use none of them.
+Each experiment is a flag of its key, its value the payload of the variant; plain flags stand beside them. Evaluating one experiment
+records the exposure, evaluating all records none: a page may use none of them.
 
 Source: OpenFeature Remote Evaluation Protocol 0.3.0. Checked against: the OpenFeature Python SDK with its OFREP provider.
 """
@@ -17,9 +17,11 @@ import msgspec
 
 from experiments.clients.growthbook import bearing, matches
 from experiments.clients.native import RecordExposures, record
-from experiments.core.assign import Assignment, assign
+from experiments.core.assign import Assignment, CompiledRuleset, assign
 from experiments.core.bodies import plain_body
 from experiments.core.bots import declares_bot
+from experiments.core.bucketing import GRID
+from experiments.core.features import Visit
 from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
 from experiments.core.trial import Reason
 from experiments.selectors import live
@@ -38,25 +40,34 @@ class OfrepError(ApiError):
         super().__init__(status, code, details, "")
         self.flag = flag
 
+    @classmethod
+    def of(cls, error: ApiError, flag: str = "") -> OfrepError:
+        """Return any refusal in this form; one that is in it already stays."""
+        if isinstance(error, OfrepError):
+            return error
+        return cls(error.status, "GENERAL", f"{error.message} {error.advice}".strip(), flag)
+
     def to_document(self) -> dict[str, Any]:
         return {"key": self.flag, "errorCode": self.code, "errorDetails": self.message}
 
 
 def handle_flag(request: ClientRequest, *, now_us: int, record_exposures: RecordExposures | None = None) -> Reply:
-    """Evaluate one flag and record the exposure.
+    """Evaluate one flag and, when it is an experiment, record the exposure.
 
-    Raises: OfrepError 400, 401, 404; 503 when the exposure cannot be made durable.
+    Raises: OfrepError 400, 401, 404, 413; 503 when the exposure cannot be made durable.
     """
     flag = unquote(request.path.rstrip("/").removeprefix(ADDRESS).strip("/"))
     grant, visitor, attributes = _context(request, flag)
     ruleset = live.ruleset(grant.site)
+    if ruleset is not None and flag in ruleset.flags:
+        return json_reply(_plain_flag(ruleset, flag, visitor, attributes))
     answer = _assigned(request, grant, visitor, attributes, [flag])[flag] if ruleset is not None else None
     if answer is None or answer.variant is None:
-        raise OfrepError(404, "FLAG_NOT_FOUND", f"There is no experiment '{flag[:100]}' on this site.", flag)
+        raise OfrepError(404, "FLAG_NOT_FOUND", f"There is no experiment or flag '{flag[:100]}' on this site.", flag)
     try:
         record(grant.site, visitor, {flag: answer}, now_us, record_exposures)
     except ApiError as error:
-        raise OfrepError(error.status, "GENERAL", f"{error.message} {error.advice}", flag) from None
+        raise OfrepError.of(error, flag) from None
     return json_reply(_flag(flag, answer, visitor, grant.site))
 
 
@@ -66,8 +77,12 @@ def handle_flags(request: ClientRequest, *, now_us: int) -> Reply:
     Raises: OfrepError 400 or 401.
     """
     grant, visitor, attributes = _context(request, "")
-    answers = _assigned(request, grant, visitor, attributes, None) if live.ruleset(grant.site) is not None else {}
-    flags = [_flag(key, answer, visitor, grant.site) for key, answer in answers.items() if answer.variant is not None]
+    ruleset = live.ruleset(grant.site)
+    flags = []
+    if ruleset is not None:
+        answers = _assigned(request, grant, visitor, attributes, None)
+        flags = [_flag(key, a, visitor, grant.site) for key, a in answers.items() if a.variant is not None]
+        flags += [_plain_flag(ruleset, key, visitor, attributes) for key in ruleset.flags]
     body = msgspec.json.encode({"flags": flags, "metadata": {"flagSetId": grant.site}})
     # Of the answers, not of the configuration: the same client asks again with other attributes and the old tag.
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -75,6 +90,24 @@ def handle_flags(request: ClientRequest, *, now_us: int) -> Reply:
     if matches(request.headers.get("if-none-match", ""), etag):
         return Reply(304, b"", headers=headers)
     return Reply(200, body, headers=headers)
+
+
+def _plain_flag(ruleset: CompiledRuleset, key: str, visitor: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    found, _ = ruleset.features.evaluate(key, Visit({**attributes, "id": visitor}))
+    rules = ruleset.flags[key].rules
+    if found.source == "force":
+        number = int(found.rule_id.rpartition("-")[2])
+        reason = "TARGETING_MATCH" if rules[number - 1].share == GRID else "SPLIT"
+        variant = f"rule-{number}"
+    else:
+        reason, variant = ("DEFAULT" if rules else "STATIC"), "default"
+    return {
+        "key": key,
+        "value": found.value,
+        "reason": reason,
+        "variant": variant,
+        "metadata": {"contextId": visitor, "flagSetId": ruleset.site, "version": str(ruleset.version)},
+    }
 
 
 def _assigned(
@@ -101,7 +134,7 @@ def _context(request: ClientRequest, flag: str) -> tuple[live.KeyGrant, str, dic
         grant = live.authenticate(asked)
         document = msgspec.json.decode(plain_body(request, limit_bytes=MAX_BODY_BYTES) or b"{}")
     except ApiError as error:
-        raise OfrepError(error.status, "GENERAL", f"{error.message} {error.advice}", flag) from None
+        raise OfrepError.of(error, flag) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise OfrepError(400, "PARSE_ERROR", f"The body is not JSON: {error}.", flag) from None
     context = document.get("context", {}) if isinstance(document, dict) else None

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from experiments.core.bucketing import GRID, bucket_ranges
+from experiments.core.features import Features
+from experiments.core.flags import Flag
 from experiments.core.layers import holdout_filter, layer_filter
 from experiments.core.lifecycle import Status
-from experiments.core.payload import Payload, payload_of
+from experiments.core.payload import Payload, features_of, payload_of
 from experiments.core.ruleset import ExperimentRule, Ruleset
 from experiments.core.targeting import SavedGroups, compile_condition
 from experiments.core.trial import REFUSALS, Placement, Reason, Trial, compile_trial
@@ -67,7 +69,10 @@ class CompiledExperiment:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRuleset:
-    """A ruleset ready to assign from, and `payload`, what GrowthBook's SDKs read; immutable, so any number of threads share one."""
+    """A ruleset ready to assign from, and `payload`, what GrowthBook's SDKs read; immutable, so any number of threads share one.
+
+    `features` evaluates everything in that payload, flags among them.
+    """
 
     site: str
     version: int
@@ -76,6 +81,8 @@ class CompiledRuleset:
     forced_drafts: Mapping[str, tuple[CompiledExperiment, ...]]
     unknown: Assignment
     payload: Payload
+    flags: Mapping[str, Flag]
+    features: Features
 
     def has_variant(self, experiment: str, variant: str) -> bool:
         """Say whether the ruleset knows this variant of this experiment."""
@@ -112,6 +119,8 @@ def compile_ruleset(ruleset: Ruleset) -> CompiledRuleset:
         forced_drafts={visitor_id: tuple(found) for visitor_id, found in drafts.items()},
         unknown=Assignment(None, None, {}, Reason.UNKNOWN_EXPERIMENT, False, ruleset.version),
         payload=payload_of(ruleset),
+        flags={flag.key: flag for flag in ruleset.flags},
+        features=Features(features_of(ruleset), ruleset.saved_groups),
     )
 
 

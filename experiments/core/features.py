@@ -69,6 +69,10 @@ class Features:
         self._features = features
         self._groups = saved_groups or {}
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._features)
+
     def evaluate(self, key: str, visit: Visit) -> tuple[FeatureResult, list[tuple[str, ExperimentResult]]]:
         """Return the feature's value for the visit, and the exposures (experiment key, result) that it caused."""
         exposures: list[tuple[str, ExperimentResult]] = []

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from experiments.core.bucketing import GRID
+from experiments.core.flags import Flag, FlagRule
 from experiments.core.layers import Filter, holdout_filter, layer_filter
 from experiments.core.lifecycle import Status
 from experiments.core.ruleset import ExperimentRule, Ruleset
@@ -34,13 +35,18 @@ class Payload:
     etag: str
 
 
+def features_of(ruleset: Ruleset) -> dict[str, Any]:
+    """Return every experiment that may be shown to a client, and every flag, as features by their keys."""
+    experiments = {rule.key: feature_of(rule) for rule in ruleset.experiments if rule.is_client_safe}
+    return experiments | {flag.key: feature_of_flag(flag) for flag in ruleset.flags}
+
+
 def payload_of(ruleset: Ruleset) -> Payload:
     """Return the public payload of a ruleset; drafts are nobody's business and not in it."""
-    features = {rule.key: feature_of(rule) for rule in ruleset.experiments if rule.is_client_safe}
     document = {
         "status": 200,
         "dateUpdated": (BEGINNING + timedelta(seconds=ruleset.version)).isoformat().replace("+00:00", ".000Z"),
-        "features": features,
+        "features": features_of(ruleset),
         "experiments": [],
         "savedGroups": {key: list(members) for key, members in ruleset.saved_groups.items()},
     }
@@ -62,6 +68,29 @@ def feature_of(rule: ExperimentRule) -> dict[str, Any]:
     if rule.status is Status.RUNNING:
         rules.append(_experiment(rule))
     return {"defaultValue": rule.variants[rule.control_index].payload, "rules": rules}
+
+
+def feature_of_flag(flag: Flag) -> dict[str, Any]:
+    """Return a flag as a feature: forced values for audiences, or for a share of them."""
+    return {
+        "defaultValue": flag.value,
+        "rules": [_forced(flag, number, rule) for number, rule in enumerate(flag.rules, start=1)],
+    }
+
+
+def _forced(flag: Flag, number: int, rule: FlagRule) -> dict[str, Any]:
+    found: dict[str, Any] = {"id": f"{flag.key}-{number}", "force": rule.value}
+    if rule.audience:
+        found["condition"] = safe_condition(rule.audience)
+    if rule.share < GRID:
+        # One seed for all rules of a flag: who is in at 10 % is in at 20 %.
+        found |= {
+            "seed": flag.seed,
+            "hashAttribute": "id",
+            "hashVersion": 2,
+            "range": [0, rule.share / GRID],
+        }
+    return found
 
 
 def _experiment(rule: ExperimentRule) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from experiments.core.bucketing import GRID
+from experiments.core.flags import Flag, flag_document, flag_of
 from experiments.core.lifecycle import Status
 
 RULESET_SCHEMA = 1
@@ -120,11 +121,12 @@ class Ruleset:
     version: int
     experiments: tuple[ExperimentRule, ...] = ()
     saved_groups: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()
 
     def __post_init__(self) -> None:
-        keys = [rule.key for rule in self.experiments]
+        keys = [*(rule.key for rule in self.experiments), *(flag.key for flag in self.flags)]
         if len(set(keys)) != len(keys):
-            raise ValueError(f"The ruleset of site '{self.site}' names an experiment twice.")
+            raise ValueError(f"The ruleset of site '{self.site}' names an experiment or flag twice.")
 
     def to_document(self) -> dict[str, Any]:
         """Return the ruleset as plain JSON values; `from_document` is its inverse.
@@ -136,6 +138,7 @@ class Ruleset:
             "site": self.site,
             "version": self.version,
             "experiments": [_rule_document(rule) for rule in self.experiments],
+            "flags": [flag_document(flag) for flag in self.flags],
             "saved_groups": {key: list(members) for key, members in self.saved_groups.items()},
         }
 
@@ -153,6 +156,7 @@ class Ruleset:
             site=document["site"],
             version=document["version"],
             experiments=tuple(_rule_of(values) for values in document["experiments"]),
+            flags=tuple(flag_of(values) for values in document["flags"]),
             saved_groups={key: tuple(members) for key, members in document["saved_groups"].items()},
         )
 

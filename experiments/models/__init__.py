@@ -2,6 +2,7 @@
 
 from experiments.models.experiments import Experiment, ExperimentMetric, Variant
 from experiments.models.fields import GRID, key_validator
+from experiments.models.flags import Flag, FlagRule
 from experiments.models.layers import Holdout, Layer
 from experiments.models.metrics import Metric
 from experiments.models.published import FrozenPlan, PublishedRuleset
@@ -12,6 +13,8 @@ __all__ = [
     "ApiKey",
     "Experiment",
     "ExperimentMetric",
+    "Flag",
+    "FlagRule",
     "FrozenPlan",
     "Holdout",
     "Layer",

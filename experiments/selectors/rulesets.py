@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from experiments.core import flags as core
 from experiments.core.lifecycle import Status
 from experiments.core.ruleset import ExperimentRule, HoldoutShare, LayerSlot, Ruleset, RuleVariant
-from experiments.models import Experiment, Site
+from experiments.models import Experiment, Flag, Site
 from experiments.selectors.plans import ordered_variants
 
 
@@ -33,6 +34,20 @@ def rule_of(experiment: Experiment) -> ExperimentRule:
     )
 
 
+def flag_rule_of(flag: Flag) -> core.Flag:
+    """Return a flag as clients evaluate it."""
+    kind = core.FlagKind(flag.kind)
+    return core.Flag(
+        key=flag.key,
+        kind=kind,
+        value=core.value_of_kind(kind, flag.value),
+        seed=flag.seed,
+        rules=tuple(
+            core.FlagRule(core.value_of_kind(kind, rule.value), rule.audience, rule.share) for rule in flag.rules.all()
+        ),
+    )
+
+
 def ruleset_of(site: Site, *, version: int) -> Ruleset:
     """Return the rules as the rows stand now. Archived and imported experiments, and drafts without variants, have none."""
     experiments = (
@@ -43,4 +58,10 @@ def ruleset_of(site: Site, *, version: int) -> Ruleset:
         .order_by("key")
         .distinct()
     )
-    return Ruleset(site=site.key, version=version, experiments=tuple(rule_of(e) for e in experiments))
+    flags = Flag.objects.filter(site=site, is_archived=False).prefetch_related("rules").order_by("key")
+    return Ruleset(
+        site=site.key,
+        version=version,
+        experiments=tuple(rule_of(e) for e in experiments),
+        flags=tuple(flag_rule_of(flag) for flag in flags),
+    )

@@ -11,6 +11,7 @@ from experiments.services.editing import (
     save_draft_rows,
     save_experiment,
 )
+from experiments.services.flags import delete_flag, save_flag
 from experiments.services.holdback import ship_with_holdback
 from experiments.services.imports import ensure_imported_experiment
 from experiments.services.lifecycle import (
@@ -45,6 +46,7 @@ __all__ = [
     "create_api_key",
     "create_site",
     "delete_draft",
+    "delete_flag",
     "ensure_imported_experiment",
     "ensure_metric",
     "ensure_site",
@@ -59,6 +61,7 @@ __all__ = [
     "revoke_api_key",
     "save_draft_rows",
     "save_experiment",
+    "save_flag",
     "save_holdout",
     "save_metric",
     "save_site",

@@ -13,7 +13,7 @@ from experiments.audit import acting
 from experiments.core.lifecycle import Status, editable_fields, frozen_reason
 from experiments.core.metrics import Role
 from experiments.core.refusal import Refused
-from experiments.models import GRID, Experiment, ExperimentMetric, Metric, Variant
+from experiments.models import GRID, Experiment, ExperimentMetric, Flag, Metric, Variant
 from experiments.selectors.experiments import STARTED, experiment_for_update
 from experiments.services.rulesets import publish_ruleset
 
@@ -31,7 +31,7 @@ def save_experiment(*, experiment: Experiment, now: datetime, by: User | None = 
     """Store a new or edited experiment and publish when clients would see the difference.
 
     Raises: Refused with code `plan_frozen` when a started experiment changes where it may not, `lifecycle_field` when
-    an edit tries to set what only starting, stopping and the like may set.
+    an edit tries to set what only starting, stopping and the like may set, `key_taken` when a flag has the key.
     """
     before = Experiment.objects.select_for_update().filter(pk=experiment.pk).first() if experiment.pk else None
     reference = before or Experiment()
@@ -47,6 +47,12 @@ def save_experiment(*, experiment: Experiment, now: datetime, by: User | None = 
         frozen = set() if editable is None else _changed(before, experiment) - editable
         if frozen:
             raise _frozen_error(frozen, before)
+    if Flag.objects.filter(site_id=experiment.site_id, key=experiment.key).exists():
+        raise Refused(
+            "key_taken",
+            f"A flag of this site is called '{experiment.key}'; clients could not tell them apart.",
+            "Use another key.",
+        )
     with acting(by):
         experiment.save()
         publish_ruleset(site=experiment.site, now=now)

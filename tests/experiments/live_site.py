@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.core.flags import Flag
 from experiments.core.lifecycle import Status
 from experiments.core.protocol import ClientRequest
 from experiments.core.ruleset import ExperimentRule, Ruleset, RuleVariant
@@ -39,9 +40,9 @@ def rule(key: str, **changes: Any) -> ExperimentRule:
     return ExperimentRule(**values)
 
 
-def publish(site: Site, version: int, *rules: ExperimentRule) -> Ruleset:
+def publish(site: Site, version: int, *rules: ExperimentRule, flags: tuple[Flag, ...] = ()) -> Ruleset:
     """Publish rules as they are given, past the services that would make them from rows."""
-    ruleset = Ruleset(site.key, version, rules)
+    ruleset = Ruleset(site.key, version, rules, flags=flags)
     PublishedRuleset.objects.create(
         site=site, version=version, document=ruleset.to_document(), content_hash=ruleset.content_hash()
     )

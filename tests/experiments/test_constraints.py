@@ -14,6 +14,8 @@ from experiments.models import (
     ApiKey,
     Experiment,
     ExperimentMetric,
+    Flag,
+    FlagRule,
     Holdout,
     Layer,
     Metric,
@@ -60,6 +62,11 @@ def _holdout(**values: Any) -> Holdout:
     return Holdout(**{"site": Site.objects.get(key="shop"), "key": "h", "name": "H", "share": 100, **values})
 
 
+def _flag(**values: Any) -> Flag:
+    base = {"site": Site.objects.get(key="shop"), "key": "f", "name": "F", "kind": "boolean", "value": True}
+    return Flag(**{**base, **values})
+
+
 STARTED = {"status": "running", "salt": "s", "started_at": NOW}
 VIOLATIONS: dict[str, Callable[[], models.Model]] = {
     "site_retention_at_least_a_day": lambda: _site(retention_days=0),
@@ -103,6 +110,8 @@ VIOLATIONS: dict[str, Callable[[], models.Model]] = {
     "experimentmetric_guardrail_has_margin": lambda: _row(role="guardrail"),
     "experimentmetric_only_guardrails_have_margin": lambda: _row(margin=0.1),
     "experimentmetric_late_is_exploratory": lambda: _row(role="primary", added_after_start=True),
+    "flag_key_unique_in_site": lambda: _flag(key="lit"),
+    "flag_rule_share_on_grid": lambda: FlagRule(flag=Flag.objects.get(key="lit"), value=True, share=10_001),
     "ruleset_version_unique_in_site": lambda: PublishedRuleset(
         site=Site.objects.get(key="shop"), version=1, document={}, content_hash="0"
     ),
@@ -114,6 +123,7 @@ def shop() -> None:
     site = make_site()
     Layer.objects.create(site=site, key="top", name="Top")
     Holdout.objects.create(site=site, key="held", name="Held", share=100)
+    Flag.objects.create(site=site, key="lit", name="Lit", kind="boolean", value=False)
     make_draft(site=site)
 
 

@@ -59,6 +59,8 @@ class SegmentError(ApiError):
 
     @classmethod
     def of(cls, error: ApiError) -> SegmentError:
+        if isinstance(error, SegmentError):
+            return error
         return cls(error.status, error.code, error.message, error.advice)
 
     def to_document(self) -> dict[str, Any]:
