@@ -4,6 +4,7 @@
 # make lint      the checks that run no test
 # make format    put the code in shape
 # make calibrate how often the product is wrong where the truth is known, into docs/calibration.md; an hour or two
+# make browser   build the browser client into tracking/static/tracking/ab.js; needs esbuild (apt-get install esbuild)
 # make pins      renew requirements.txt and requirements-dev.txt from the .in files
 # make clean     remove .venv and the tools' caches; the data in var/ stays
 
@@ -22,7 +23,7 @@ PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PRODUCTION = INKLING_ENV=production INKLING_ALLOWED_HOSTS=inkling.example.com \
     INKLING_SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))')
 
-.PHONY: install run test lint format calibrate pins clean
+.PHONY: install run test lint format calibrate browser pins clean
 
 install:
 	@if $(PYTHON) -c 'import pip' 2>/dev/null && cat $(REQUIREMENTS) | cmp -s - $(STAMP); then exit 0; fi; \
@@ -84,6 +85,11 @@ THROUGH = 20000
 EXPERIMENTS = 200
 calibrate: install
 	$(PYTHON) -m tests.calibration.page --replicates $(REPLICATES) --through $(THROUGH) --experiments $(EXPERIMENTS)
+
+# One file from tracking/browser/, and the checksum of what it was made of, which a test compares. Needs esbuild.
+browser:
+	esbuild tracking/browser/ab.js --bundle --minify --format=iife --target=es2020 --outfile=tracking/static/tracking/ab.js
+	cat tracking/browser/*.js | sha256sum | cut -d' ' -f1 > tracking/static/tracking/ab.sources
 
 pins: install
 	set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \

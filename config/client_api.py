@@ -15,11 +15,12 @@ from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
 
 from config.telemetry import note_reply
-from experiments.clients import growthbook, ofrep
+from experiments.clients import browser, growthbook, ofrep
 from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
 from experiments.clients.native import handle_assignments
 from experiments.core.bodies import too_large
 from experiments.core.protocol import ApiError, ClientRequest, Reply, error_reply
+from tracking.clients import browser as browser_client
 from tracking.clients import growthbook as growthbook_events
 from tracking.clients import segment
 from tracking.clients.native import MAX_BODY_BYTES as MAX_EVENTS_BYTES
@@ -74,6 +75,14 @@ def _segment_settings(request: ClientRequest, now_us: int) -> Reply:
     return segment.handle_settings(request, now_us=now_us)
 
 
+def _browser(request: ClientRequest, now_us: int) -> Reply:
+    return browser.handle_browser(request, now_us=now_us)
+
+
+def _script(request: ClientRequest, now_us: int) -> Reply:
+    return browser_client.handle_script(request, now_us=now_us)
+
+
 def _features(request: ClientRequest, now_us: int) -> Reply:
     return growthbook.handle_features(request, now_us=now_us)
 
@@ -102,6 +111,7 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
     "/api/v1/events": {"POST": Route(_events, MAX_EVENTS_BYTES)},
     "/api/v1/events/count": {"GET": Route(_event_count, for_browsers=False)},
     "/api/v1/exposures/count": {"GET": Route(_exposure_count, for_browsers=False)},
+    browser_client.MOVING: {"GET": Route(_script, for_browsers=False)},
     "/track": {"POST": Route(_track, growthbook_events.MAX_BODY_BYTES)},
     ofrep.ADDRESS: {"POST": Route(_flags, ofrep.MAX_BODY_BYTES, refuse=ofrep.OfrepError.of)},
     **{f"/v1/{name}": _MESSAGES for name in (*segment.TYPES, *segment.LETTERS, *segment.BATCHES)},
@@ -109,6 +119,8 @@ ROUTES: Mapping[str, Mapping[str, Route]] = {
 # Addresses that hold a key, by what they begin and end with.
 PATTERNS: tuple[tuple[str, str, Mapping[str, Route]], ...] = (
     ("/v1/projects/", "/settings", _SEGMENT_SETTINGS),
+    ("/api/browser/", "", {"GET": Route(_browser)}),
+    ("/ab.", ".js", {"GET": Route(_script, for_browsers=False)}),
     ("/api/features/", "", {"GET": Route(_features)}),
     ("/api/eval/", "", {"POST": Route(_evaluate, growthbook.MAX_BODY_BYTES)}),
     (f"{ofrep.ADDRESS}/", "", {"POST": Route(_flag, ofrep.MAX_BODY_BYTES, refuse=ofrep.OfrepError.of)}),

@@ -110,8 +110,9 @@ class PrettyJSONField(forms.JSONField):
 
 def describe_like_model(form: forms.ModelForm[Any]) -> None:
     """Give fields that a form declares itself the label and help text of the model's field."""
+    of_model = {field.name for field in form._meta.model._meta.fields}
     for name, field in form.fields.items():
-        if name in type(form).declared_fields:
+        if name in type(form).declared_fields and name in of_model:
             model_field = form._meta.model._meta.get_field(name)
             field.label = field.label or str(model_field.verbose_name).capitalize()
             field.help_text = field.help_text or model_field.help_text

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from experiments.core.browser import browser_features
 from experiments.core.bucketing import GRID, bucket_ranges
 from experiments.core.features import Features
 from experiments.core.flags import Flag
 from experiments.core.layers import holdout_filter, layer_filter
 from experiments.core.lifecycle import Status
-from experiments.core.payload import Payload, features_of, payload_of
+from experiments.core.payload import Payload, features_of, payload_of, safe_condition
 from experiments.core.ruleset import ExperimentRule, Ruleset
 from experiments.core.targeting import SavedGroups, compile_condition
 from experiments.core.trial import REFUSALS, Placement, Reason, Trial, compile_trial
@@ -71,7 +72,7 @@ class CompiledExperiment:
 class CompiledRuleset:
     """A ruleset ready to assign from, and `payload`, what GrowthBook's SDKs read; immutable, so any number of threads share one.
 
-    `features` evaluates everything in that payload, flags among them.
+    `browser` is what our browser client evaluates, as JSON; `features` evaluates everything in the payload, flags among them.
     """
 
     site: str
@@ -81,6 +82,7 @@ class CompiledRuleset:
     forced_drafts: Mapping[str, tuple[CompiledExperiment, ...]]
     unknown: Assignment
     payload: Payload
+    browser: bytes
     flags: Mapping[str, Flag]
     features: Features
 
@@ -99,7 +101,8 @@ def trial_of_rule(rule: ExperimentRule, saved_groups: SavedGroups) -> Trial:
         hash_attribute=attribute,
         holdouts=(holdout_filter(rule.holdout.seed, rule.holdout.share, attribute),) if rule.holdout else (),
         layers=(layer_filter(rule.layer.seed, rule.layer.start, rule.layer.end, attribute),) if rule.layer else (),
-        condition=compile_condition(rule.audience, saved_groups) if rule.audience else None,
+        # The same form that clients get, or they would disagree about a visitor of whom an attribute is not known.
+        condition=compile_condition(safe_condition(rule.audience), saved_groups) if rule.audience else None,
     )
 
 
@@ -119,6 +122,7 @@ def compile_ruleset(ruleset: Ruleset) -> CompiledRuleset:
         forced_drafts={visitor_id: tuple(found) for visitor_id, found in drafts.items()},
         unknown=Assignment(None, None, {}, Reason.UNKNOWN_EXPERIMENT, False, ruleset.version),
         payload=payload_of(ruleset),
+        browser=msgspec.json.encode(browser_features(ruleset)),
         flags={flag.key: flag for flag in ruleset.flags},
         features=Features(features_of(ruleset), ruleset.saved_groups),
     )

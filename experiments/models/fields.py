@@ -13,6 +13,7 @@ from django.core.validators import RegexValidator
 
 from experiments.core.covariates import covariates_from_texts
 from experiments.core.metrics import property_tests
+from experiments.core.recipes import autocapture_problem
 
 GRID = 10_000  # weights, traffic, layer ranges and holdouts are counted in 1/10,000
 
@@ -108,6 +109,12 @@ def validate_object(value: Any) -> None:
     if not isinstance(value, dict):
         raise ValidationError('Write a JSON object, for example {"country": "PT"}.', code="not_an_object")
     validate_storable(value)
+
+
+def validate_autocapture(value: Any) -> None:
+    problem = autocapture_problem(value)
+    if problem:
+        raise ValidationError(problem, code="autocapture_invalid")
 
 
 def validate_property_filters(value: Any) -> None:

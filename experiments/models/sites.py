@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from experiments.models.fields import (
     currency_validator,
     key_validator,
+    validate_autocapture,
     validate_object,
     validate_origins,
     validate_time_zone,
@@ -45,6 +46,12 @@ class Site(models.Model):
         default=730,
         validators=[MinValueValidator(1)],
         help_text="Events older than this are deleted and later arrivals are refused.",
+    )
+    autocapture = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_autocapture],
+        help_text="Small steps that the browser client watches for by itself.",
     )
     settings = models.JSONField(default=dict, blank=True, validators=[validate_object])
     learned_priors = models.JSONField(default=dict, blank=True, editable=False)

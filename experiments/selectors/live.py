@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from django.db import Error, connections
 from django.db.models import OuterRef, Subquery
@@ -42,6 +43,7 @@ class KeyGrant:
     retention_days: int
     allowed_origins: frozenset[str]
     is_revoked: bool = False
+    autocapture: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_server(self) -> bool:
@@ -167,10 +169,11 @@ def _load(before: Snapshot) -> Snapshot:
             retention_days=row["site__retention_days"],
             allowed_origins=frozenset(row["site__allowed_origins"]),
             is_revoked=row["revoked_at"] is not None,
+            autocapture=row["site__autocapture"],
         )
         for row in ApiKey.objects.values(
             *("pk", "secret_hash", "kind", "revoked_at"),
-            *("site__key", "site__time_zone", "site__retention_days", "site__allowed_origins"),
+            *("site__key", "site__time_zone", "site__retention_days", "site__allowed_origins", "site__autocapture"),
         )
     }
     newest = PublishedRuleset.objects.filter(site=OuterRef("site")).order_by("-version").values("pk")[:1]
