@@ -334,10 +334,16 @@ def test_hide__until_decided_and_a_late_answer__shows_the_page_and_counts_nobody
         held.append(route)
 
     shop.context.route("**/api/browser/**", hold)
-    page = shop.open()
+    page = shop.context.new_page()
+    page.clock.install(time=1_790_000_000)
+    page.clock.pause_at(1_790_000_001)
+    page.goto(shop.home)
     opacity = "getComputedStyle(document.querySelector('h1')).opacity"
+    page.clock.run_for(290)
     assert page.evaluate(opacity) == "0"
-    _until(page, lambda: page.evaluate(opacity) == "1", 2)
+    page.clock.run_for(20)
+    assert page.evaluate(opacity) == "1"
+    page.clock.resume()
     _until(page, lambda: bool(held))
     held[0].continue_()
     ready(page)

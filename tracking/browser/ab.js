@@ -1,7 +1,7 @@
 // Inkling's browser client. Built into one file by `make browser`; what it does is told in docs/browser.md.
 
 import { applyChanges, isHere } from "./changes.js";
-import { addStyle, elements, listen, onElements } from "./dom.js";
+import { addStyle, elements, listen, onElements, whenRead } from "./dom.js";
 import { evaluate } from "./evaluate.js";
 import { queueTo } from "./queue.js";
 import { watch } from "./recipes.js";
@@ -55,7 +55,7 @@ function begin(script) {
     const address = new URL(location);
     address.searchParams.delete(VISITOR);
     history.replaceState(history.state, "", address);
-    if (Math.abs(seconds() - parseInt(found[2], 36)) < LINK_SECONDS) return found[1];
+    if (seconds() - parseInt(found[2], 36) < LINK_SECONDS) return found[1];
   }
 
   const query = location.search;
@@ -192,7 +192,7 @@ function begin(script) {
     consent: (yes) => {
       if (yes) {
         write(CONSENT, "1");
-        id = cookie(VISITOR) || read(VISITOR) || visitor();
+        visitor();
         keep();
         told.clear();
         return run();
@@ -213,8 +213,7 @@ function begin(script) {
       console.error("Inkling:", error);
     }
   };
-  Object.assign(ab, calls, { isLoaded: true });
-  window.ab = ab;
+  window.ab = Object.assign(ab, calls);
 
   // --- begin ---
 
@@ -224,7 +223,7 @@ function begin(script) {
     if (!isFirst) return;
     queued.forEach((given) => ab(...given));
     run();
-    reveal();
+    whenRead(reveal);
     ready.forEach((act) => ab("ready", act));
     const again = watch({ ...payload.auto, ...chosen }, send);
     onMove(() => {
@@ -285,4 +284,4 @@ function onMove(act) {
 }
 
 const script = document.currentScript || document.querySelector("script[data-key][src*='/ab']");
-if (script && script.dataset.key && !(window.ab && window.ab.isLoaded)) begin(script);
+if (script && script.dataset.key && !(window.ab && window.ab.id)) begin(script);

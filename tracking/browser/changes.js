@@ -1,6 +1,6 @@
 // Changes of the page that a variant's payload asks for: texts, styles, attributes, classes; undone when they no longer apply.
 
-import { addStyle, elements, onElements } from "./dom.js";
+import { addStyle, elements, isWhole, onElements, whenRead } from "./dom.js";
 
 /** Apply changes now and to elements that come later; return a function that undoes them. */
 export function applyChanges({ changes = [], css }, nonce) {
@@ -10,12 +10,12 @@ export function applyChanges({ changes = [], css }, nonce) {
   const apply = () =>
     changes.forEach((change, index) =>
       elements(change.selector).forEach((element) => {
-        if (seen[index].has(element)) return;
+        if (seen[index].has(element) || !isWhole(element)) return;
         seen[index].add(element);
         alter(element, change, undo);
       }),
     );
-  apply();
+  whenRead(apply);
   const end = onElements(apply);
 
   return () => {

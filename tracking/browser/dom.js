@@ -5,6 +5,13 @@ export const page = document.documentElement;
 export const listen = (name, act, target = document) =>
   target.addEventListener(name, act, { capture: true, passive: true });
 
+/** Call `act` once the whole page has been read. */
+export const whenRead = (act) => (document.readyState == "loading" ? listen("DOMContentLoaded", act) : act());
+
+/** Say whether the parser has gone past an element; before that, more may be put into it. */
+export const isWhole = (element) =>
+  document.readyState != "loading" || (element && (element.nextSibling || isWhole(element.parentNode)));
+
 /** Call `act` whenever elements come or go; return a function that ends it. */
 export const onElements = (act) => {
   const observer = new MutationObserver(act);

@@ -33,8 +33,10 @@ export function queueTo(address, mayStore) {
   }
 
   function flush(isLeaving) {
-    if (isRefused || !mayStore() || (Date.now() < notBefore && isLeaving !== true)) return;
-    if (underWay.size && isLeaving !== true) return;
+    const early = notBefore - Date.now();
+    if (isRefused || !mayStore() || (isLeaving !== true && underWay.size)) return;
+    // Timers may be a little early, so it is not enough that one was set.
+    if (isLeaving !== true && early > 0) return soon(early + 1);
     const batch = [];
     const texts = [];
     let bytes = 0;

@@ -8,7 +8,7 @@ const SHARING = /(facebook|twitter|\bx|linkedin|pinterest|reddit|\bt)\.[a-z.]+\/
 const SECONDS = [10, 30, 60, 180];
 const QUARTERS = [25, 50, 75, 100];
 
-const nameOf = (form) => form.id || form.name || (form.getAttribute("action") || location.pathname).split("?")[0];
+const nameOf = (form) => form.id || form.name || location.pathname;
 
 /** Watch the page; `track(name, properties, value)` sends. Returns a function to call when the page's address has changed. */
 export function watch(auto, track) {
@@ -78,7 +78,7 @@ export function watch(auto, track) {
     const told = new WeakMap();
     const once = (video, name, properties, key = name) => {
       const known = told.get(video) || told.set(video, new Set()).get(video);
-      if (!known.has(key)) track(name, { video: (video.id || video.currentSrc.split("/").pop()).slice(0, 100), ...properties });
+      if (!known.has(key)) track(name, { video: video.id || video.currentSrc.split("/").pop(), ...properties });
       known.add(key);
     };
     listen("play", ({ target }) => once(target, "video_start"));
@@ -114,7 +114,7 @@ function declared(track) {
     try {
       properties = JSON.parse(element.dataset.abProps || "{}");
     } catch {
-      console.warn("Inkling: data-ab-props is not JSON", element);
+      console.warn("data-ab-props is not JSON", element);
     }
     const value = element.dataset.abValue;
     track(element.dataset[attribute], properties, value && isFinite(value) ? +value : undefined);
@@ -128,7 +128,6 @@ function declared(track) {
       if (element) send(element, attribute);
     });
 
-  if (!window.IntersectionObserver) return;
   const observer = new IntersectionObserver((entries) =>
     entries.forEach(({ isIntersecting, target }) => {
       if (!isIntersecting) return;
