@@ -20,12 +20,13 @@ from experiments.clients.native import MAX_BODY_BYTES as MAX_ASSIGNMENT_BYTES
 from experiments.clients.native import handle_assignments
 from experiments.core.bodies import too_large
 from experiments.core.protocol import ApiError, ClientRequest, Reply, error_reply
+from experiments.selectors import live
 from tracking.clients import browser as browser_client
 from tracking.clients import growthbook as growthbook_events
 from tracking.clients import segment
 from tracking.clients.native import MAX_BODY_BYTES as MAX_EVENTS_BYTES
 from tracking.clients.native import handle_event_count, handle_events, handle_exposure_count
-from tracking.services import record_exposures
+from tracking.services import note_refused, record_exposures
 
 logger = logging.getLogger(__name__)
 
@@ -166,6 +167,7 @@ def answer(
         if method == "OPTIONS":
             return _preflight(methods, headers)
         return _finish(_not_allowed(methods, method), headers, for_browsers=_any_for_browsers(methods))
+    live.key_in_use.set(None)
     try:
         if isinstance(body, ApiError):
             raise body
@@ -175,6 +177,8 @@ def answer(
         reply = route.handler(request, time.time_ns() // 1000)
     except ApiError as error:
         reply = error_reply(route.refuse(error))
+        if route.for_browsers or error.status == 401:
+            note_refused(address, error)
     except Exception:
         logger.exception("%s %s failed.", method, address)
         failed = ApiError(500, "internal_error", "Something went wrong on our side.", "Try again; the log says more.")

@@ -54,18 +54,18 @@ def _variable(name: str) -> str:
 
 
 class Front:
-    """A WSGI application before another one. `before_each` is called before each request that the front answers."""
+    """A WSGI application before another one. `before_each` is called before each request."""
 
     def __init__(self, django: WsgiApp, *, before_each: Callable[[], None] = lambda: None) -> None:
         self._django = django
         self._before_each = before_each
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        self._before_each()
         address = environ.get("PATH_INFO", "")
         methods = find(address)
         if methods is None:
             return self._django(environ, start_response)
-        self._before_each()
         method = environ["REQUEST_METHOD"]
         # Django does this around each request of its own; without it a thread whose connection broke would keep it.
         close_old_connections()

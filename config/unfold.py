@@ -63,6 +63,7 @@ UNFOLD: dict[str, Any] = {
                     {"title": "Start", "icon": "home", "link": reverse_lazy("admin:index")},
                     {"title": "Reports", "icon": "query_stats", "link": "/reports/"},
                     {"title": "Planner", "icon": "calculate", "link": "/reports/planner/"},
+                    {"title": "Tracking", "icon": "sensors", "link": "/tracking/"},
                 ],
             },
             {

@@ -11,6 +11,8 @@ urlpatterns = [
     path("login/", LoginView.as_view(next_page="report-list"), name="login"),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
     path("", include(client_api)),
+    path("demo/", include("tracking.demo_shop.urls")),
+    path("", include("tracking.views.urls")),
     path("", include("reports.urls")),
 ]
 

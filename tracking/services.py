@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from experiments.core.protocol import ApiError
+from tracking import journal
 from tracking.core.events import EXPOSURE
 from tracking.core.intake import Judgement, judge
 from tracking.core.timestamps import day_number, iso_day, parse_time, to_us
@@ -55,7 +57,23 @@ def ingest(
     if judgement.accepted:
         writer_for(events_root()).append(encode_lines(site, judgement.accepted))
         _recent.add(site, judgement.ids)
+    raw = events if isinstance(events, list) else None
+    journal.note_judgement(site, source, raw, judgement, now_us=now_us, root=events_root())
     return judgement
+
+
+def note_refused(address: str, error: ApiError) -> None:
+    """Keep a request that was refused as a whole where people who set up tracking see it."""
+    # The address may hold a key, and a wrong one may be somebody's secret.
+    shown = address if len(address) < 60 else f"{address[:57]}..."
+    journal.note_refusal(
+        re.sub(r"ink_\w+", "ink_…", shown),
+        error.code,
+        error.message,
+        error.advice,
+        now_us=time.time_ns() // 1000,
+        root=events_root(),
+    )
 
 
 def record_exposures(

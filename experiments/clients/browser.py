@@ -21,8 +21,7 @@ def handle_browser(request: ClientRequest, *, now_us: int) -> Reply:
     """
     key = request.path.rstrip("/").rpartition("/")[2]
     grant = live.authenticate(bearing(request, key))
-    ruleset = live.ruleset(grant.site)
-    found = document(ruleset.browser if ruleset is not None else b"{}", msgspec.json.encode(grant.autocapture))
+    found = browser_document(grant)
     headers = {"ETag": found.etag, "Cache-Control": CACHE, "Vary": "Accept-Encoding, Origin"}
     if matches(request.headers.get("if-none-match", ""), found.etag):
         return Reply(304, b"", headers=headers)
@@ -31,8 +30,14 @@ def handle_browser(request: ClientRequest, *, now_us: int) -> Reply:
     return Reply(200, found.body, headers=headers)
 
 
+def browser_document(grant: live.KeyGrant) -> Payload:
+    """Return what the browser client of a site evaluates, as it is sent."""
+    ruleset = live.ruleset(grant.site)
+    return _document(ruleset.browser if ruleset is not None else b"{}", msgspec.json.encode(grant.autocapture))
+
+
 @lru_cache(maxsize=256)
-def document(features: bytes, auto: bytes) -> Payload:
+def _document(features: bytes, auto: bytes) -> Payload:
     """Return the document of a site as it is sent; made once per version."""
     body = b'{"auto":' + auto + b',"features":' + features + b"}"
     return Payload(body, gzip.compress(body, mtime=0), f'"{hashlib.sha256(body).hexdigest()[:32]}"')

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 
 class Conversion(StrEnum):
@@ -68,6 +69,33 @@ class PropertyTest:
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("A property test needs the name of a property.")
+
+    def holds(self, properties: Mapping[str, Any]) -> bool:
+        """Say whether an event with these properties passes; numbers compare as numbers, everything else only with its like."""
+        value = properties.get(self.name)
+        if self.comparator in (Comparator.EQUALS, Comparator.NOT_EQUALS):
+            return _is_equal(value, self.value) is (self.comparator is Comparator.EQUALS)
+        if not (_is_number(value) and _is_number(self.value)):
+            return False
+        left, right = float(value), float(self.value)
+        return {
+            Comparator.GREATER: left > right,
+            Comparator.AT_LEAST: left >= right,
+            Comparator.LESS: left < right,
+            Comparator.AT_MOST: left <= right,
+        }[self.comparator]
+
+
+def _is_equal(value: object, wanted: str | float | bool) -> bool:
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return value is wanted
+    if _is_number(value) and _is_number(wanted):
+        return float(value) == float(wanted)
+    return isinstance(value, str) and value == wanted
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def property_tests(values: Any) -> tuple[PropertyTest, ...]:

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -28,6 +29,9 @@ from experiments.models import ApiKey, PublishedRuleset
 
 logger = logging.getLogger(__name__)
 
+# The API key of the request that is being answered; None for what comes another way.
+key_in_use: ContextVar[int | None] = ContextVar("key_in_use", default=None)
+
 REFRESH_SECONDS = 1.0
 NOTE_USE_SECONDS = 60.0
 
@@ -44,6 +48,7 @@ class KeyGrant:
     allowed_origins: frozenset[str]
     is_revoked: bool = False
     autocapture: Mapping[str, Any] = field(default_factory=dict)
+    public_value: str = ""
 
     @property
     def is_server(self) -> bool:
@@ -170,9 +175,10 @@ def _load(before: Snapshot) -> Snapshot:
             allowed_origins=frozenset(row["site__allowed_origins"]),
             is_revoked=row["revoked_at"] is not None,
             autocapture=row["site__autocapture"],
+            public_value=row["public_value"],
         )
         for row in ApiKey.objects.values(
-            *("pk", "secret_hash", "kind", "revoked_at"),
+            *("pk", "secret_hash", "kind", "revoked_at", "public_value"),
             *("site__key", "site__time_zone", "site__retention_days", "site__allowed_origins", "site__autocapture"),
         )
     }
@@ -213,6 +219,12 @@ def grant(token: str) -> KeyGrant | None:
     return None if found is None or found.is_revoked else found
 
 
+def client_grant(site_key: str) -> KeyGrant | None:
+    """Return the oldest client key of a site that is in force; None while it has none."""
+    mine = [one for one in _live.current().grants.values() if one.site == site_key and one.public_value]
+    return min((one for one in mine if not one.is_revoked), key=lambda one: one.key_id, default=None)
+
+
 def ruleset(site_key: str) -> CompiledRuleset | None:
     """Return the newest ruleset of a site, or None when it has published none."""
     return _live.current().rulesets.get(site_key)
@@ -246,6 +258,7 @@ def authenticate(request: ClientRequest, *, needs_server: bool = False) -> KeyGr
     if origin and not _is_own_origin(origin, request):
         _check_origin(origin, found)
     _live.note_use(found.key_id, timezone.now())
+    key_in_use.set(found.key_id)
     return found
 
 

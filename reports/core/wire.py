@@ -348,6 +348,8 @@ def _exposures(exposures: ExposureCounts, variants: list[str]) -> dict[str, Any]
         "conflicting": exposures.conflicting,
         "only_conflicting": exposures.only_conflicting,
         "linked_identities": exposures.linked_identities,
+        "links_ignored": exposures.links_ignored,
+        "users_kept_apart": exposures.users_kept_apart,
     }
 
 

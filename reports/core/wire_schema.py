@@ -279,6 +279,8 @@ EXPOSURES = _object(
         "conflicting": COUNT,
         "only_conflicting": COUNT,
         "linked_identities": COUNT,
+        "links_ignored": COUNT,
+        "users_kept_apart": COUNT,
     },
     description="First exposures per local day; `counts` is days by variants.",
 )

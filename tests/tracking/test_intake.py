@@ -94,6 +94,7 @@ REFUSED = [
     ("alias_missing", GOOD | {"name": "$alias"}),
     ("alias_missing", GOOD | {"name": "$alias", "properties": {"alias": 7}}),
     ("alias_of_itself", GOOD | {"name": "$alias", "properties": {"alias": "v1"}}),
+    ("alias_user_unknown", GOOD | {"name": "$alias", "properties": {"alias": "ann", "user": "bob"}}),
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from experiments.core.metrics import Aggregate, Column, Comparator, PropertyTest
 from tests.tracking.logs import DAY_0, EXPERIMENT, SITE, STORES, alias, event, exposure, rows
+from tracking.core.events import ALIAS, Event
 from tracking.core.timestamps import HOUR_US
 from tracking.core.totals import EventNameSummary, TotalsRequest
 from tracking.stores.base import EventStore
@@ -174,6 +175,18 @@ def test_exposure_counts__linked_identities__are_one_visitor_in_the_first_varian
     assert (counts.in_several_variants, counts.linked_identities) == (1, 1)
     before_the_link = store.exposure_counts(ask(as_of=DAY_0 + 8 * HOUR_US))
     assert before_the_link.visitors == {"control": 1, "new": 2}
+
+
+def test_exposure_counts__device_of_two_known_users__keeps_them_apart_and_counts_it(store: EventStore) -> None:
+    def login(device: str, user: str, hours: float) -> Event:
+        return event(ALIAS, device, hours, properties={"alias": user, "user": user})
+
+    store.load(SITE, [exposure("phone", "new", 1), login("phone", "ann", 2), login("phone", "bob", 3)])
+    store.load(SITE, [event("buy", "ann", 4), event("buy", "bob", 4)])
+    counts = store.exposure_counts(ask())
+    assert (counts.users_kept_apart, counts.links_ignored) == (1, 0)
+    assert store.count_events(site=SITE, event="buy", visitor="phone") == 1
+    assert store.count_events(site=SITE, event="buy", visitor="bob") == 1
 
 
 # --- totals -------------------------------------------------------------------------------------------------------------

@@ -128,6 +128,8 @@ def answers(store: MemoryStore | ParquetStore, request: TotalsRequest, visitor: 
         store.exposure_counts(request),
         rows(store.visitor_totals(request)),
         list(store.event_names(site=site)),
+        list(store.event_properties(site=site)),
+        list(store.event_properties(site=site, since=DAY_0 + HOUR_US)),
     ]
 
 

@@ -30,8 +30,8 @@ function begin(script) {
   // --- who, and whether anything may be kept ---
 
   const mayStore = () => {
-    const said = read(CONSENT);
-    return !isBot && (said ? said == "1" : consent != "required" && !navigator.globalPrivacyControl);
+    const said = cookie(CONSENT);
+    return !isBot && (said ? said > 0 : consent != "required" && !navigator.globalPrivacyControl);
   };
 
   const visitor = () => {
@@ -191,13 +191,13 @@ function begin(script) {
     /** Say yes or no; a no deletes the id and whatever waits to be sent. */
     consent: (yes) => {
       if (yes) {
-        write(CONSENT, "1");
+        setCookie(CONSENT, 1, YEAR_AND_MORE);
         visitor();
         keep();
         told.clear();
         return run();
       }
-      write(CONSENT, "0");
+      setCookie(CONSENT, 0, YEAR_AND_MORE);
       queue.clear();
       setCookie(VISITOR, "", 0);
       remove(VISITOR);

@@ -68,7 +68,8 @@ def _events(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             }
             # Events of the visitor's own may carry only the other ids.
             for other in {user, device} - {visitor, ""}:
-                yield {"name": ALIAS, "visitor_id": visitor, "properties": {"alias": other}}
+                known = {"user": user} if user in (visitor, other) else {}
+                yield {"name": ALIAS, "visitor_id": visitor, "properties": {"alias": other, **known}}
         return
     visitor = _text(attributes.get("id")) or user or device
     if not name or name in USED or not visitor:

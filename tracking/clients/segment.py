@@ -183,7 +183,9 @@ def _events(item: Mapping[str, Any], sender: Sender) -> Iterator[dict[str, Any]]
     previous = _text(item.get("previousId")) if kind == "alias" else ""
     for other, mark in ((device if user else "", "d"), (previous, "p")):
         if other and other != visitor:
-            yield _event(ALIAS, visitor, time, f"{message}:{mark}" if message else "", {"alias": other})
+            # The user id names a known user, the other one a device; who becomes a user by `alias` is one as well.
+            known = {"user": user} if user else {}
+            yield _event(ALIAS, visitor, time, f"{message}:{mark}" if message else "", {"alias": other, **known})
     properties = _object(item.get("properties"))
     if kind == "track":
         name = _text(item.get("event"))

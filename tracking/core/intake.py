@@ -380,6 +380,9 @@ def _check_reserved(name: str, visitor_id: str, properties: dict[str, Any]) -> N
         raise Refusal("alias_missing", alias)
     if alias == visitor_id:
         raise Refusal("alias_of_itself", alias)
+    user = properties.get("user")
+    if user is not None and user not in (visitor_id, alias):
+        raise Refusal("alias_user_unknown", user)
 
 
 def _is_key(value: object, longest: int) -> bool:

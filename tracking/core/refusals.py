@@ -96,6 +96,10 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "The alias {value} is the visitor id itself.",
         "Send the anonymous id as `properties.alias` and the known id as `visitor_id`.",
     ),
+    "alias_user_unknown": (
+        "`properties.user` is {value}, which is neither of the two ids.",
+        "Name the one of `visitor_id` and `properties.alias` that is a known user, or leave it out.",
+    ),
 }
 CODES = frozenset(_TEXTS)
 

@@ -58,7 +58,8 @@ class ExposureCounts:
 
     `visitors` per variant by first exposure; `in_several_variants` were seen in more than one planned variant (they stay
     with their first); `conflicting` have an exposure to a variant that the plan does not know; `only_conflicting` have no
-    other exposure and are therefore in no variant.
+    other exposure and are therefore in no variant. `links_ignored` and `users_kept_apart` are links between ids of the whole site
+    that were not followed; see `tracking.core.identity`.
     """
 
     visitors: Mapping[str, int]
@@ -71,6 +72,8 @@ class ExposureCounts:
     last_exposure: int | None
     last_event: int | None
     unknown_variants: Mapping[str, int] = field(default_factory=dict)
+    links_ignored: int = 0
+    users_kept_apart: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,21 @@ class VisitorTotals:
 
 @dataclass(frozen=True, slots=True)
 class EventNameSummary:
-    """An event name that has been seen. Units: times in microseconds since 1970 UTC."""
+    """An event name that has been seen; `sources` are the doors it came through. Units: times in microseconds since 1970 UTC."""
 
     name: str
     events: int
     visitors: int
     first_seen: int
     last_seen: int
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySummary:
+    """A property of an event name with one kind of value (text, number, boolean, list, object, null), and how many events had it."""
+
+    event: str
+    name: str
+    kind: str
+    events: int

@@ -11,6 +11,7 @@ from tracking.core.totals import (
     DailyExposures,
     EventNameSummary,
     ExposureCounts,
+    PropertySummary,
     TotalsRequest,
     VisitorTotals,
 )
@@ -97,6 +98,13 @@ class EventStore(Protocol):
 
     def event_names(self, *, site: str) -> Sequence[EventNameSummary]:
         """Return the names seen, most frequent first, ties by name; reserved names (`$...`) included."""
+        ...
+
+    def event_properties(self, *, site: str, since: int | None = None) -> Sequence[PropertySummary]:
+        """Return which properties events had from `since` on, by event, property and kind.
+
+        Units: `since` in microseconds since 1970 UTC.
+        """
         ...
 
     def erase_visitor(self, *, site: str, visitor: str) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
-from typing import TypeGuard
+from typing import Any, TypeGuard
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.core.metrics import MOST_DAYS, Aggregate, Column, Comparator, PropertyTest
+from experiments.core.metrics import MOST_DAYS, Aggregate, Column
 from tracking.core.days import local_date
 from tracking.core.events import ALIAS, EXPOSURE, Event
 from tracking.core.history import HistoryRequest, VisitorHistory
@@ -21,6 +21,7 @@ from tracking.core.totals import (
     DailyExposures,
     EventNameSummary,
     ExposureCounts,
+    PropertySummary,
     TotalsRequest,
     TraitValues,
     VisitorTotals,
@@ -87,6 +88,8 @@ class MemoryStore:
             last_exposure=max(times, default=None),
             last_event=max((one.time for one in self._of(request.site) if one.time <= request.as_of), default=None),
             unknown_variants=dict(sorted(unknown.items())),
+            links_ignored=identities.ignored,
+            users_kept_apart=identities.kept_apart,
         )
 
     def visitor_totals(self, request: TotalsRequest) -> VisitorTotals:
@@ -143,10 +146,20 @@ class MemoryStore:
                 len({identities.of(one.visitor_id) for one in events}),
                 min(one.time for one in events),
                 max(one.time for one in events),
+                tuple(sorted({one.source for one in events} - {""})),
             )
             for name, events in by_name.items()
         ]
         return sorted(summaries, key=lambda summary: (-summary.events, summary.name))
+
+    def event_properties(self, *, site: str, since: int | None = None) -> Sequence[PropertySummary]:
+        sums = Counter(
+            (one.name, key, _kind_of(value))
+            for one in self._of(site)
+            if since is None or one.time >= since
+            for key, value in one.properties.items()
+        )
+        return [PropertySummary(*key, count) for key, count in sorted(sums.items())]
 
     def erase_visitor(self, *, site: str, visitor: str) -> int:
         group = self._identities(site).group(visitor)
@@ -178,7 +191,7 @@ class MemoryStore:
 
     def _identities(self, site: str, as_of: int | None = None) -> Identities:
         return resolve(
-            Link(one.time, one.event_id, one.visitor_id, one.properties["alias"])
+            Link(one.time, one.event_id, one.visitor_id, one.properties["alias"], one.properties.get("user") or "")
             for one in self._of(site)
             if one.name == ALIAS and (as_of is None or one.time <= as_of)
         )
@@ -223,7 +236,7 @@ def _number(column: Column, events: list[Event], first: int) -> float:
         if one.name == column.event
         and one.time >= start
         and (end is None or one.time < end)
-        and all(_passes(test, one) for test in column.where)
+        and all(test.holds(one.properties) for test in column.where)
     ]
     if column.aggregate is Aggregate.COUNT:
         return float(len(counted))
@@ -257,31 +270,6 @@ def _amount(column: Column, event: Event) -> float:
     return float(value) if _is_number(value) else 0.0
 
 
-def _passes(test: PropertyTest, event: Event) -> bool:
-    value = event.properties.get(test.name)
-    if test.comparator is Comparator.EQUALS:
-        return _is_equal(value, test.value)
-    if test.comparator is Comparator.NOT_EQUALS:
-        return not _is_equal(value, test.value)
-    if not (_is_number(value) and _is_number(test.value)):
-        return False
-    left, right = float(value), float(test.value)
-    return {
-        Comparator.GREATER: left > right,
-        Comparator.AT_LEAST: left >= right,
-        Comparator.LESS: left < right,
-        Comparator.AT_MOST: left <= right,
-    }[test.comparator]
-
-
-def _is_equal(value: object, wanted: str | float | bool) -> bool:
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return value is wanted
-    if _is_number(value) and _is_number(wanted):
-        return float(value) == float(wanted)
-    return isinstance(value, str) and value == wanted
-
-
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -298,3 +286,13 @@ def _daily(firsts: list[tuple[int, str]], request: TotalsRequest) -> DailyExposu
         tuple(day.isoformat() for day in days),
         tuple(tuple(counts[day, variant] for variant in request.variants) for day in days),
     )
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "list" if isinstance(value, list) else "object"

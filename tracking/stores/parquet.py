@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from tracking.core.days import daily_counts
 from tracking.core.events import ALIAS, EXPOSURE, Event
 from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.timestamps import day_from_iso
-from tracking.core.totals import EventNameSummary, ExposureCounts, TotalsRequest, VisitorTotals
+from tracking.core.totals import EventNameSummary, ExposureCounts, PropertySummary, TotalsRequest, VisitorTotals
 from tracking.sealing import seal_orphans, waiting_segments
 from tracking.segments import Folders, encode_lines, writer_for
 from tracking.stores import history_sql, totals_sql
@@ -31,6 +32,10 @@ T = TypeVar("T")
 _WAIT_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 _LINES_AT_ONCE = 10_000
+
+
+# What DuckDB calls the kinds of JSON values; all others are numbers.
+JSON_KINDS = {"VARCHAR": "text", "BOOLEAN": "boolean", "ARRAY": "list", "OBJECT": "object", "NULL": "null"}
 
 
 class ParquetStore:
@@ -108,10 +113,31 @@ class ParquetStore:
     def event_names(self, *, site: str) -> Sequence[EventNameSummary]:
         def question(snapshot: Snapshot) -> list[EventNameSummary]:
             rows = snapshot.db.execute(
-                f"SELECT name, count(*) AS n, count(DISTINCT key), min(time), max(time) "
+                "SELECT name, count(*) AS n, count(DISTINCT key), min(time), max(time), "
+                "coalesce(list_sort(list(DISTINCT source) FILTER (source <> '')), []) "
                 f"FROM {snapshot.keyed_events(snapshot.identities())} GROUP BY name ORDER BY n DESC, name"
             ).fetchall()
-            return [EventNameSummary(*row) for row in rows]
+            return [
+                EventNameSummary(name, events, visitors, first, last, tuple(sources))
+                for name, events, visitors, first, last, sources in rows
+            ]
+
+        return self._read(site, question)
+
+    def event_properties(self, *, site: str, since: int | None = None) -> Sequence[PropertySummary]:
+        def question(snapshot: Snapshot) -> list[PropertySummary]:
+            asked = "" if since is None else f"WHERE time >= {since}"
+            # A pointer, in which a key may hold anything: `~` and `/` are the only marks of its own.
+            pointer = "'/' || replace(replace(key, '~', '~0'), '/', '~1')"
+            rows = snapshot.db.execute(
+                f"SELECT name, key, json_type(properties, {pointer}) AS kind, count(*) FROM "
+                f"(SELECT name, properties, unnest(json_keys(properties)) AS key FROM {snapshot.events(from_time=since)} {asked}) "
+                "GROUP BY ALL"
+            ).fetchall()
+            sums: Counter[tuple[str, str, str]] = Counter()
+            for name, key, kind, count in rows:
+                sums[name, key, JSON_KINDS.get(kind, "number")] += count
+            return [PropertySummary(*key, count) for key, count in sorted(sums.items())]
 
         return self._read(site, question)
 
@@ -199,6 +225,8 @@ def _exposure_counts(snapshot: Snapshot, request: TotalsRequest) -> ExposureCoun
         last_exposure=last,
         last_event=_last_event(snapshot, request.as_of),
         unknown_variants=dict(unknown),
+        links_ignored=exposed.identities.ignored,
+        users_kept_apart=exposed.identities.kept_apart,
     )
 
 

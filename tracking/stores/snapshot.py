@@ -60,7 +60,8 @@ class Snapshot:
         """Resolve the site's aliases up to and including `as_of`."""
         until = "" if as_of is None else f"AND time <= {as_of}"
         rows = self.db.execute(
-            f"SELECT time, event_id, visitor_id, json_extract_string(properties, '/alias') "
+            "SELECT time, event_id, visitor_id, json_extract_string(properties, '/alias'), "
+            "coalesce(json_extract_string(properties, '/user'), '') "
             f"FROM {self.events(to_time=as_of)} WHERE name = {text(ALIAS)} {until}"
         ).fetchall()
         return resolve(Link(*row) for row in rows if row[3] is not None)

@@ -66,6 +66,30 @@ def conflicting_exposures(context: HealthContext) -> tuple[Finding, ...]:
     )
 
 
+def identity_links(context: HealthContext) -> tuple[Finding, ...]:
+    """Say how many links between ids were not followed: shared devices, test accounts."""
+    apart, ignored = context.exposures.users_kept_apart, context.exposures.links_ignored
+    if not apart + ignored:
+        return ()
+    parts = []
+    if apart:
+        parts.append(
+            f"{apart:,} {'device was' if apart == 1 else 'devices were'} used by more than one known user; each stays with the first, "
+            "and the users stay apart"
+        )
+    if ignored:
+        parts.append(f"{ignored:,} {'link was' if ignored == 1 else 'links were'} left out because an id had too many")
+    return (
+        Finding(
+            "identity_links",
+            Severity.INFO,
+            "Ids that were not joined",
+            f"{'; '.join(parts)}. Counted over the whole site.",
+            {"users_kept_apart": apart, "links_ignored": ignored},
+        ),
+    )
+
+
 def _names(keys: list[str]) -> str:
     quoted = [f"'{key}'" for key in keys]
     return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
