@@ -50,6 +50,7 @@ def lines() -> list[str]:
         f"Inkling is ready at {site}/",
         f"  Reports    {site}/reports/",
         f"  Admin      {site}/admin/",
+        f"  Tracking   {site}/tracking/",
         f"  API docs   {site}/api/docs/",
         f"  Health     {site}/readyz",
         *_login(),
@@ -96,6 +97,8 @@ def _things_to_try(site: str) -> list[str]:
             "  Send an event",
             f'    {call}/events -d \'{{"events": [{{"name": "add_to_cart", "visitor_id": "ada"}}]}}\'',
         ]
+    if apps.get_model("experiments", "Site").objects.filter(key="demo").exists():
+        told += ["  Be a visitor of the demo shop, and watch what arrives", f"    {site}/demo/      {site}/tracking/"]
     if experiment is not None:
         told += [
             "  Open a report",

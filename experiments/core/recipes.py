@@ -19,17 +19,15 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "pages": Recipe("Page views and how many there were in the visit", ("page_view",)),
-    "scroll": Recipe("Scrolling to a quarter, half, three quarters, the end", ("scroll",)),
-    "time": Recipe("Time engaged: 10, 30, 60 and 180 seconds", ("engaged",)),
+    "pages": Recipe("Pages, and how many in the visit", ("page_view",)),
+    "scroll": Recipe("Scrolling, by quarters of the page", ("scroll",)),
+    "time": Recipe("Time engaged: 10, 30, 60, 180 seconds", ("engaged",)),
     "forms": Recipe("Forms begun, sent, abandoned", ("form_start", "form_submit", "form_abandon")),
     "search": Recipe("Searches", ("search",)),
-    "video": Recipe(
-        "Videos begun, a quarter, half, three quarters, ended", ("video_start", "video_progress", "video_complete")
-    ),
+    "video": Recipe("Videos begun, by quarters, ended", ("video_start", "video_progress", "video_complete")),
     "download": Recipe("Downloads", ("download",)),
     "outbound": Recipe("Links that lead away", ("outbound",)),
-    "newsletter": Recipe("Forms with an e-mail address and no password", ("newsletter",)),
+    "newsletter": Recipe("Newsletter forms: e-mail, no password", ("newsletter",)),
     "share": Recipe("Links to share the page", ("share",)),
     "cart": Recipe("Put into the cart", ("add_to_cart",), needs_selector=True),
     "wishlist": Recipe("Put on the wish list", ("wishlist",), needs_selector=True),
