@@ -56,7 +56,8 @@ export function queueTo(address, mayStore) {
       body: `{"sent_at":"${new Date().toISOString()}","events":[${texts}]}`,
       headers: { "Content-Type": "text/plain" }, // no preflight
       credentials: "omit",
-      keepalive: bytes <= MOST_BYTES,
+      // Only for a page that goes: all such requests of a browser share a small allowance.
+      keepalive: isLeaving === true,
     })
       .then((reply) => {
         // What can never be read is gone; everything else is tried again.
