@@ -10,7 +10,10 @@ from django.db.models.functions import Now
 
 
 class AnalysisRun(models.Model):
-    """One computed answer, never changed afterwards. A failed run is kept too and never hides the last good one."""
+    """One computed answer, never changed afterwards. A failed run is kept too and never hides the last good one.
+
+    `result_with_robots` is the same with those visitors counted that were taken for robots; None where there were none.
+    """
 
     class Status(models.TextChoices):
         DONE = "done", "Done"
@@ -23,6 +26,7 @@ class AnalysisRun(models.Model):
     ruleset_version = models.PositiveIntegerField(null=True, blank=True)
     code_version = models.CharField(max_length=60)
     result = models.JSONField(null=True, blank=True)
+    result_with_robots = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(db_default=Now())

@@ -59,10 +59,14 @@ def run_of(experiment: Experiment, run_id: int) -> AnalysisRun | None:
     return AnalysisRun.objects.filter(experiment=experiment, pk=run_id).first()
 
 
-def report_document(run: AnalysisRun) -> dict[str, Any]:
-    """Return the public JSON of a good run: the analysis as it was stored, and which run it is."""
+def report_document(run: AnalysisRun, *, with_robots: bool = False) -> dict[str, Any]:
+    """Return the public JSON of a good run: the analysis as it was stored, and which run it is.
+
+    With robots where the run has that answer too; where there were none, it is the same.
+    """
     assert run.result is not None
-    return {**run.result, "run": run_document(run)}
+    result = run.result_with_robots if with_robots and run.result_with_robots is not None else run.result
+    return {**result, "run": run_document(run)}
 
 
 def run_document(run: AnalysisRun) -> dict[str, Any]:
@@ -120,17 +124,23 @@ def readable_plan(experiment: Experiment) -> AnalysisPlan | None:
         return None
 
 
-def report_input(experiment: Experiment, *, now: datetime, run: AnalysisRun | None = None) -> ReportInput:
+def report_input(
+    experiment: Experiment, *, now: datetime, run: AnalysisRun | None = None, with_robots: bool = False
+) -> ReportInput:
     """Gather what the sections need; `run` shows an older run instead of the newest good one."""
     newest_good = last_good_run(experiment)
     shown = run or newest_good
-    history = list(AnalysisRun.objects.filter(experiment=experiment).defer("result").order_by("-id")[:HISTORY])
+    history = list(
+        AnalysisRun.objects.filter(experiment=experiment)
+        .defer("result", "result_with_robots")
+        .order_by("-id")[:HISTORY]
+    )
     newest = history[0] if history else None
     failed = newest if newest is not None and newest.status == AnalysisRun.Status.FAILED else None
     return ReportInput(
         experiment=experiment_facts(experiment),
         plan=readable_plan(experiment),
-        document=report_document(shown) if shown is not None else None,
+        document=report_document(shown, with_robots=with_robots) if shown is not None else None,
         run=run_facts(shown) if shown is not None else None,
         failure=run_facts(failed) if failed is not None else None,
         history=tuple(run_facts(r) for r in history),

@@ -60,14 +60,17 @@ def run_analysis(*, experiment: Experiment, as_of: datetime, now: datetime) -> A
         )
     plan: AnalysisPlan | None = None
     result: dict[str, Any] | None = None
+    with_robots: dict[str, Any] | None = None
     error: dict[str, str] | None = None
     try:
         plan = plan_of(experiment)
         result = _compute(experiment, plan, as_of)
+        if any(result.get("exposures", {}).get("robots", {}).values()):
+            with_robots = _compute(experiment, plan, as_of, with_robots=True)
     except Exception as problem:
         # The border of the job: whatever went wrong becomes a failed run that people see, and a trace in the log.
         logger.exception("Analysis of experiment %s as of %s failed", experiment.key, as_of.isoformat())
-        error = _describe(problem)
+        error, result, with_robots = _describe(problem), None, None
     return AnalysisRun.objects.create(
         experiment=experiment,
         status=AnalysisRun.Status.DONE if error is None else AnalysisRun.Status.FAILED,
@@ -76,6 +79,7 @@ def run_analysis(*, experiment: Experiment, as_of: datetime, now: datetime) -> A
         ruleset_version=latest_ruleset_version(experiment.site),
         code_version=code_version(),
         result=result,
+        result_with_robots=with_robots,
         error=error,
         started_at=now,
     )
@@ -102,9 +106,9 @@ def totals_request(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetim
     )
 
 
-def read_inputs(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> Inputs:
+def read_inputs(*, experiment: Experiment, plan: AnalysisPlan, as_of: datetime, with_robots: bool = False) -> Inputs:
     """Return what an analysis as of this moment is made of, read from the event store."""
-    request = totals_request(experiment=experiment, plan=plan, as_of=as_of)
+    request = replace(totals_request(experiment=experiment, plan=plan, as_of=as_of), with_robots=with_robots)
     store = event_store()
     exposures = store.exposure_counts(request)
     if sum(exposures.visitors.values()) <= MOST_LOOKED_BACK_AT:
@@ -124,8 +128,10 @@ def _earlier(experiment: Experiment, plan: AnalysisPlan) -> EarlierRun | None:
     return earlier_in(report_document(run)) if run is not None else None
 
 
-def _compute(experiment: Experiment, plan: AnalysisPlan, as_of: datetime) -> dict[str, Any]:
-    return read_inputs(experiment=experiment, plan=plan, as_of=as_of).answer()
+def _compute(
+    experiment: Experiment, plan: AnalysisPlan, as_of: datetime, *, with_robots: bool = False
+) -> dict[str, Any]:
+    return read_inputs(experiment=experiment, plan=plan, as_of=as_of, with_robots=with_robots).answer()
 
 
 def _describe(problem: Exception) -> dict[str, str]:

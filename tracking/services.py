@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from experiments.core.bots import declares_bot
 from experiments.core.protocol import ApiError
 from tracking import journal
-from tracking.core.events import EXPOSURE
+from tracking.core.events import EXPOSURE, ROBOT
 from tracking.core.intake import Judgement, judge
 from tracking.core.timestamps import day_number, iso_day, parse_time, to_us
 from tracking.models import ConsumedSegment
@@ -34,6 +35,7 @@ def ingest(
     now_us: int,
     retention_days: int | None = None,
     source: str = "",
+    user_agent: str = "",
 ) -> Judgement:
     """Judge a batch and make what is accepted durable; when this returns it survives `kill -9` of every process.
 
@@ -41,10 +43,15 @@ def ingest(
     the batch and among the ids this process accepted lately; the store makes the exact check, by event id within the
     event's UTC day, so whatever slips through here is still counted once.
 
+    What a `user_agent` that calls itself a robot sent is stored like everything else and marked, so that it counts nowhere unless it is
+    asked for.
+
     Units: `now_us` in microseconds since 1970 UTC; `retention_days=None` takes events of any age.
     Raises: ApiError 400 `sent_at_malformed`; IntakeUnavailable (503) when nothing could be made durable.
     """
     _require_site(site)
+    if user_agent and declares_bot(user_agent):
+        source = f"{ROBOT}{source}"
     judgement = judge(
         events,
         now_us=now_us,

@@ -188,6 +188,7 @@ def _exposures_document(exposures: ExposureCounts) -> dict[str, Any]:
         **asdict(exposures),
         "visitors": dict(exposures.visitors),
         "unknown_variants": dict(exposures.unknown_variants),
+        "robots": dict(exposures.robots),
         "daily": {"days": list(exposures.daily.days), "counts": [list(row) for row in exposures.daily.counts]},
     }
 

@@ -350,6 +350,7 @@ def _exposures(exposures: ExposureCounts, variants: list[str]) -> dict[str, Any]
         "linked_identities": exposures.linked_identities,
         "links_ignored": exposures.links_ignored,
         "users_kept_apart": exposures.users_kept_apart,
+        "robots": dict(exposures.robots),
     }
 
 

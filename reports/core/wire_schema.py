@@ -281,6 +281,7 @@ EXPOSURES = _object(
         "linked_identities": COUNT,
         "links_ignored": COUNT,
         "users_kept_apart": COUNT,
+        "robots": {"type": "object", "additionalProperties": COUNT},
     },
     description="First exposures per local day; `counts` is days by variants.",
 )

@@ -89,7 +89,7 @@ def report_run(request: HttpRequest, key: str, run_id: int) -> HttpResponse:
 def report_json(request: HttpRequest, key: str) -> HttpResponse:
     """Download the public JSON document of a run; `?run=` names an earlier one."""
     experiment = _one(request, key)
-    return JsonResponse(selectors.report_document(_run(request, experiment)), json_dumps_params={"indent": 2})
+    return JsonResponse(_document(request, experiment), json_dumps_params={"indent": 2})
 
 
 @require_GET
@@ -97,7 +97,7 @@ def report_json(request: HttpRequest, key: str) -> HttpResponse:
 def report_csv(request: HttpRequest, key: str) -> HttpResponse:
     """Download the metrics of a run as CSV; `?run=` names an earlier one."""
     experiment = _one(request, key)
-    text = csv_text(selectors.report_document(_run(request, experiment)))
+    text = csv_text(_document(request, experiment))
     headers = {"Content-Disposition": f'attachment; filename="{experiment.key}.csv"'}
     return HttpResponse(text, content_type="text/csv; charset=utf-8", headers=headers)
 
@@ -132,8 +132,12 @@ def analyse_now(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _page(request: HttpRequest, experiment: Experiment, *, run: AnalysisRun | None) -> HttpResponse:
-    shown = selectors.report_input(experiment, now=timezone.now(), run=run)
-    asked = {} if run is None else {"run": run.pk}
+    with_robots = request.GET.get("robots") == "with"
+    shown = selectors.report_input(experiment, now=timezone.now(), run=run, with_robots=with_robots)
+    asked: dict[str, object] = {} if run is None else {"run": run.pk}
+    robots = sum((shown.document or {}).get("exposures", {}).get("robots", {}).values())
+    if with_robots:
+        asked["robots"] = "with"
     context = {
         "experiment": shown.experiment,
         "run": shown.run,
@@ -146,6 +150,9 @@ def _page(request: HttpRequest, experiment: Experiment, *, run: AnalysisRun | No
         "may_analyse": experiment.started_at is not None and request.user.has_perm(RUN),
         "shippable": _shippable(experiment, shown) if request.user.has_perm(RUN) else [],
         "ship_url": _address("report-ship", experiment),
+        "robots": f"{robots:,}" if robots else "",
+        "with_robots": with_robots,
+        "robots_url": _robots_address(experiment, run, wanted=not with_robots),
     }
     return render(request, "reports/report.html", context)
 
@@ -218,6 +225,23 @@ def _run(request: HttpRequest, experiment: Experiment) -> AnalysisRun:
     if run is None or run.status != AnalysisRun.Status.DONE:
         raise Http404(f"Experiment '{experiment.key}' has no such finished run.")
     return run
+
+
+def _document(request: HttpRequest, experiment: Experiment) -> dict[str, Any]:
+    """Return the document of the run that is asked for, with robots where `?robots=with` says so."""
+    with_robots = request.GET.get("robots") == "with"
+    return selectors.report_document(_run(request, experiment), with_robots=with_robots)
+
+
+def _robots_address(experiment: Experiment, run: AnalysisRun | None, *, wanted: bool) -> str:
+    """Return the address of the same answer with or without robots."""
+    query = {"site": experiment.site.key, **({"robots": "with"} if wanted else {})}
+    place = (
+        reverse("report", args=[experiment.key])
+        if run is None
+        else reverse("report-run", args=[experiment.key, run.pk])
+    )
+    return f"{place}?{urlencode(query)}"
 
 
 def _address(name: str, experiment: Experiment, **query: object) -> str:

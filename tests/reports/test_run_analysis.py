@@ -269,3 +269,52 @@ def test_read_inputs__split_as_planned__spares_the_traits() -> None:
         expose(f"v{n}", ("control", "banner")[n % 2], START + HOUR)
     inputs = services.read_inputs(experiment=experiment, plan=plan_of(experiment), as_of=NOW)
     assert inputs.totals.traits == {}
+
+
+def test_robots__are_left_out_counted_by_variant_and_one_click_away() -> None:
+    experiment = make_running()
+    for n in range(30):
+        expose(f"c{n}", "control", START + HOUR)
+        expose(f"b{n}", "banner", START + HOUR)
+    for n in range(24):
+        send(f"b{n}", "add_to_cart", START + 2 * HOUR)
+        body = {"name": "add_to_cart", "visitor_id": f"b{n}", "timestamp": (START + 2 * HOUR).isoformat()}
+        judged = tracking.ingest(
+            site="shop",
+            events=[body],
+            now_us=_us(START + 2 * HOUR),
+            source="native",
+            user_agent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        )
+        assert judged.accepted  # quarantined, never dropped
+
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+
+    assert run.result is not None and run.result_with_robots is not None
+    without, everybody = (
+        {v["key"]: v["visitors"] for v in d["variants"]} for d in (run.result, run.result_with_robots)
+    )
+    assert without == {"control": 30, "banner": 6} and everybody == {"control": 30, "banner": 30}
+    assert run.result["exposures"]["robots"] == {"banner": 24}
+    (finding,) = [one for one in run.result["health"] if one["code"] == "robots"]
+    assert finding["severity"] == "warning" and "'banner' 24" in finding["detail"]
+    assert "do not fall on the variants" in finding["detail"]
+    person = make_person("erin", "experimenter", "a-long-enough-password")
+    client = Client()
+    client.force_login(person)
+    page = client.get("/reports/free-shipping/").content.decode()
+    assert "24 visitors were taken for robots and are not counted" in page
+    assert "?site=shop&amp;robots=with" in page
+    more = client.get("/reports/free-shipping/?robots=with").content.decode()
+    assert "With robots." in more and "the verdict that counts is the one without them" in more
+    assert "robots=with" in client.get("/reports/free-shipping/?robots=with").context["json_url"]
+    given = client.get("/reports/free-shipping/report.json?robots=with")
+    assert {v["key"]: v["visitors"] for v in given.json()["variants"]} == everybody
+
+
+def test_robots__none__store_no_second_answer() -> None:
+    experiment = make_running()
+    expose("c", "control", START + HOUR)
+    run = services.run_analysis(experiment=experiment, as_of=NOW, now=NOW)
+    assert run.result is not None and run.result_with_robots is None
+    assert selectors.report_document(run, with_robots=True) == selectors.report_document(run)

@@ -13,7 +13,7 @@ from experiments.core.metrics import Aggregate, Column, Comparator, PropertyTest
 from tests.tracking.logs import DAY_0, EXPERIMENT, SITE, STORES, alias, event, exposure, rows
 from tracking.core.events import ALIAS, Event
 from tracking.core.timestamps import HOUR_US
-from tracking.core.totals import EventNameSummary, TotalsRequest
+from tracking.core.totals import ROBOT_EVENTS_A_MINUTE, EventNameSummary, TotalsRequest
 from tracking.stores.base import EventStore
 
 AS_OF = DAY_0 + 30 * 24 * HOUR_US
@@ -175,6 +175,23 @@ def test_exposure_counts__linked_identities__are_one_visitor_in_the_first_varian
     assert (counts.in_several_variants, counts.linked_identities) == (1, 1)
     before_the_link = store.exposure_counts(ask(as_of=DAY_0 + 8 * HOUR_US))
     assert before_the_link.visitors == {"control": 1, "new": 2}
+
+
+def test_exposure_counts__robots__are_counted_apart_and_left_out_unless_wanted(store: EventStore) -> None:
+    minute = 1 / 60
+    store.load(SITE, [exposure("person", "new", 1), exposure("says so", "new", 1), exposure("busy", "control", 1)])
+    store.load(SITE, [event("view", "says so", 2, source="robot:native"), event("buy", "person", 2)])
+    busy = [event("view", "busy", 3 + n * minute / 200) for n in range(ROBOT_EVENTS_A_MINUTE + 1)]
+    just_not = [event("view", "person", 5 + n * minute / 200) for n in range(ROBOT_EVENTS_A_MINUTE)]
+    store.load(SITE, [*busy, *just_not])
+    counts = store.exposure_counts(ask())
+    assert counts.visitors == {"control": 0, "new": 1} and counts.robots == {"control": 1, "new": 1}
+    assert len(store.visitor_totals(ask()).variant) == 1
+    everybody = store.exposure_counts(ask(with_robots=True))
+    assert everybody.visitors == {"control": 1, "new": 2} and everybody.robots == counts.robots
+    assert len(store.visitor_totals(ask(with_robots=True)).variant) == 3
+    before = store.exposure_counts(ask(as_of=DAY_0 + HOUR_US))
+    assert before.robots == {} and sum(before.visitors.values()) == 3
 
 
 def test_exposure_counts__device_of_two_known_users__keeps_them_apart_and_counts_it(store: EventStore) -> None:

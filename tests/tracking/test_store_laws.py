@@ -35,10 +35,11 @@ contexts = st.dictionaries(st.sampled_from(["device", "a/b~0", "\0"]), jsons, ma
 properties = st.dictionaries(st.sampled_from(["p", "q", "a/b~0", "*", "0", "$"]), jsons, max_size=3)
 events = st.one_of(
     st.builds(
-        lambda name, who, at, value, props, context: event(
-            name, who, at, value=value, properties=props, context=context
+        lambda name, who, at, value, props, context, source: event(
+            name, who, at, value=value, properties=props, context=context, source=source
         ),
         st.sampled_from(["buy", "view"]), visitors, hours, st.none() | amounts, properties, contexts,
+        st.sampled_from(["", "", "", "", "", "", "", "robot:native"]),
     ),
     st.builds(
         lambda who, variant, at, context: exposure(who, variant, at, context=context),
@@ -84,6 +85,7 @@ def requests(draw: st.DrawFn) -> TotalsRequest:
         ),
         traits=draw(st.sampled_from([(), ("device",), ("a/b~0", "device", "\0")])),
         lookback_hours=draw(st.sampled_from([0.0, 1.0, 24.0, 672.0])),
+        with_robots=draw(st.booleans()),
     )
 
 

@@ -43,7 +43,12 @@ def handle_track(request: ClientRequest, *, now_us: int) -> Reply:
     events = [event for item in items if isinstance(item, dict) for event in _events(item)]
     if events:
         services.ingest(
-            site=grant.site, events=events, now_us=now_us, retention_days=grant.retention_days, source=SOURCE
+            site=grant.site,
+            events=events,
+            now_us=now_us,
+            retention_days=grant.retention_days,
+            source=SOURCE,
+            user_agent=request.headers.get("user-agent", ""),
         )
     return json_reply({"status": 200, "accepted": len(events)})
 

@@ -53,6 +53,8 @@ def handle_events(request: ClientRequest, *, now_us: int) -> Reply:
         now_us=now_us,
         retention_days=grant.retention_days,
         source=SOURCE,
+        # A server speaks for its visitors, and its own user agent says nothing of them.
+        user_agent="" if grant.is_server else request.headers.get("user-agent", ""),
     )
     return Reply(202, _answer(judgement))
 

@@ -77,7 +77,12 @@ def _handle(request: ClientRequest, now_us: int) -> Reply:
     events = [event for item in items for event in _events(item, Sender(_time(item.get("sentAt") or sent), now_us))]
     if events:
         services.ingest(
-            site=grant.site, events=events, now_us=now_us, retention_days=grant.retention_days, source=SOURCE
+            site=grant.site,
+            events=events,
+            now_us=now_us,
+            retention_days=grant.retention_days,
+            source=SOURCE,
+            user_agent=request.headers.get("user-agent", ""),
         )
     return json_reply({"success": True})
 

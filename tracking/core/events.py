@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+ROBOT = "robot:"  # what the source of an event begins with when its sender called itself a robot
 EXPOSURE = "$exposure"
 ALIAS = "$alias"
 

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 SECOND_US = 1_000_000
+MINUTE_US = 60 * SECOND_US
 HOUR_US = 3600 * SECOND_US
 DAY_US = 24 * HOUR_US
 

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from experiments.core.metrics import Column
 
+# A visitor is taken for a robot whose sender called itself one, or who sent more events than this in one minute of the clock. Both are
+# the same in every variant and know nothing of what the visitor went on to do.
+ROBOT_EVENTS_A_MINUTE = 120
+
 
 @dataclass(frozen=True, slots=True)
 class TotalsRequest:
@@ -17,7 +21,7 @@ class TotalsRequest:
 
     `traits` are keys of the events' context, such as `device`, wanted as they stood at the first exposure.
     Units: times are microseconds since 1970 UTC. Exposures count with `since` <= time < `until`; events count up to and
-    including `as_of`. `lookback_hours` is how far before the first exposure traits and earlier visits are looked for.
+    including `as_of`. Robots (`ROBOT_EVENTS_A_MINUTE`) are left out unless asked for. `lookback_hours` is how far before the first exposure traits and earlier visits are looked for.
     """
 
     site: str
@@ -30,6 +34,7 @@ class TotalsRequest:
     columns: tuple[Column, ...] = ()
     traits: tuple[str, ...] = ()
     lookback_hours: float = 0.0
+    with_robots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,8 @@ class ExposureCounts:
     `visitors` per variant by first exposure; `in_several_variants` were seen in more than one planned variant (they stay
     with their first); `conflicting` have an exposure to a variant that the plan does not know; `only_conflicting` have no
     other exposure and are therefore in no variant. `links_ignored` and `users_kept_apart` are links between ids of the whole site
-    that were not followed; see `tracking.core.identity`.
+    that were not followed; see `tracking.core.identity`. `robots` are the visitors taken for robots, per variant, counted above only
+    where the request wants them.
     """
 
     visitors: Mapping[str, int]
@@ -74,6 +80,7 @@ class ExposureCounts:
     unknown_variants: Mapping[str, int] = field(default_factory=dict)
     links_ignored: int = 0
     users_kept_apart: int = 0
+    robots: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

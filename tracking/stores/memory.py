@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from experiments.core.metrics import MOST_DAYS, Aggregate, Column
 from tracking.core.days import local_date
-from tracking.core.events import ALIAS, EXPOSURE, Event
+from tracking.core.events import ALIAS, EXPOSURE, ROBOT, Event
 from tracking.core.history import HistoryRequest, VisitorHistory
 from tracking.core.identity import Identities, Link, resolve
-from tracking.core.timestamps import DAY_US, HOUR_US, day_from_iso, day_number, hours_to_us
+from tracking.core.timestamps import DAY_US, HOUR_US, MINUTE_US, day_from_iso, day_number, hours_to_us
 from tracking.core.totals import (
+    ROBOT_EVENTS_A_MINUTE,
     DailyExposures,
     EventNameSummary,
     ExposureCounts,
@@ -69,8 +70,13 @@ class MemoryStore:
 
     def exposure_counts(self, request: TotalsRequest) -> ExposureCounts:
         identities = self._identities(request.site, request.as_of)
-        exposures = self._exposures(request, identities)
+        everybody = self._exposures(request, identities)
         planned = set(request.variants)
+        robots = self._robots(request, identities)
+        found = Counter(
+            first[1] for who, met in everybody.items() if who in robots and (first := _first(met, planned)) is not None
+        )
+        exposures = everybody if request.with_robots else {k: v for k, v in everybody.items() if k not in robots}
         firsts = {who: first for who, met in exposures.items() if (first := _first(met, planned)) is not None}
         seen = {who: {variant for _, variant, _ in met} for who, met in exposures.items()}
         times = [time for met in exposures.values() for time, variant, _ in met if variant in planned]
@@ -90,11 +96,15 @@ class MemoryStore:
             unknown_variants=dict(sorted(unknown.items())),
             links_ignored=identities.ignored,
             users_kept_apart=identities.kept_apart,
+            robots={key: found[key] for key in request.variants if found[key]},
         )
 
     def visitor_totals(self, request: TotalsRequest) -> VisitorTotals:
         identities = self._identities(request.site, request.as_of)
         exposures = self._exposures(request, identities)
+        if not request.with_robots:
+            robots = self._robots(request, identities)
+            exposures = {who: met for who, met in exposures.items() if who not in robots}
         firsts = {
             who: first for who, met in exposures.items() if (first := _first(met, set(request.variants))) is not None
         }
@@ -195,6 +205,19 @@ class MemoryStore:
             for one in self._of(site)
             if one.name == ALIAS and (as_of is None or one.time <= as_of)
         )
+
+    def _robots(self, request: TotalsRequest, identities: Identities) -> set[str]:
+        """Return the visitors that are taken for robots, from all that they did up to `as_of`."""
+        found: set[str] = set()
+        minutes: Counter[tuple[str, int]] = Counter()
+        for one in self._of(request.site):
+            if one.time > request.as_of:
+                continue
+            who = identities.of(one.visitor_id)
+            minutes[who, one.time // MINUTE_US] += 1
+            if one.source.startswith(ROBOT):
+                found.add(who)
+        return found | {who for (who, _), count in minutes.items() if count > ROBOT_EVENTS_A_MINUTE}
 
     def _exposures(self, request: TotalsRequest, identities: Identities) -> dict[str, list[Met]]:
         """Return each visitor's exposures that the request takes in."""

@@ -208,7 +208,7 @@ def _exposure_counts(snapshot: Snapshot, request: TotalsRequest) -> ExposureCoun
         linked = scalar(db, "SELECT count(*) FROM exposed WHERE key IN (SELECT stands FROM links)")
     unknown = db.execute(
         f"SELECT variant, count(DISTINCT key) FROM {exposed.exposures()} "
-        "WHERE rank IS NULL GROUP BY variant ORDER BY variant"
+        "WHERE rank IS NULL AND key IN (SELECT key FROM exposed) GROUP BY variant ORDER BY variant"
     ).fetchall()
     rows = db.execute("SELECT packed FROM exposed WHERE packed IS NOT NULL").fetchnumpy()
     packed = np.asarray(rows["packed"], dtype=np.int64)
@@ -227,6 +227,7 @@ def _exposure_counts(snapshot: Snapshot, request: TotalsRequest) -> ExposureCoun
         unknown_variants=dict(unknown),
         links_ignored=exposed.identities.ignored,
         users_kept_apart=exposed.identities.kept_apart,
+        robots=exposed.robots,
     )
 
 

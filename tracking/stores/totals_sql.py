@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.core.metrics import MOST_DAYS, Aggregate, Column, Comparator, PropertyTest
-from tracking.core.events import ALIAS, EXPOSURE
+from tracking.core.events import ALIAS, EXPOSURE, ROBOT
 from tracking.core.identity import Identities
-from tracking.core.timestamps import DAY_US, HOUR_US, hours_to_us
-from tracking.core.totals import TotalsRequest, TraitValues, VisitorTotals
+from tracking.core.timestamps import DAY_US, HOUR_US, MINUTE_US, hours_to_us
+from tracking.core.totals import ROBOT_EVENTS_A_MINUTE, TotalsRequest, TraitValues, VisitorTotals
 from tracking.stores.duck import scalar, text
 from tracking.stores.snapshot import Snapshot
 
@@ -41,6 +41,7 @@ class Exposed:
     request: TotalsRequest
     identities: Identities
     by_id: bool
+    robots: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -97,7 +98,28 @@ def find_exposed(snapshot: Snapshot, request: TotalsRequest) -> Exposed:
         )
         """
     )
-    return exposed
+    return replace(exposed, robots=_take_robots_out(exposed))
+
+
+def _take_robots_out(exposed: Exposed) -> dict[str, int]:
+    """Find the exposed visitors that are taken for robots, take them out unless they are wanted, and return how many by variant."""
+    db, request = exposed.snapshot.db, exposed.request
+    db.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE robots AS SELECT DISTINCT key FROM (
+            SELECT key, count(*) AS events, bool_or(starts_with(source, {text(ROBOT)})) AS says_so
+            FROM {exposed.events(from_time=None, to_time=request.as_of)}
+            WHERE time <= {request.as_of} AND key IN (SELECT key FROM exposed)
+            GROUP BY key, time // {MINUTE_US}
+        ) WHERE says_so OR events > {ROBOT_EVENTS_A_MINUTE}
+        """
+    )
+    packed = db.execute("SELECT packed FROM exposed WHERE packed IS NOT NULL AND key IN (SELECT key FROM robots)")
+    variants = exposed.variants_of(np.asarray(packed.fetchnumpy()["packed"], dtype=np.int64))
+    counts = np.bincount(variants.astype(np.int64), minlength=len(request.variants))
+    if not request.with_robots:
+        db.execute("DELETE FROM exposed WHERE key IN (SELECT key FROM robots)")
+    return {key: int(count) for key, count in zip(request.variants, counts, strict=True) if count}
 
 
 def _has_collision(exposed: Exposed) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports.core.health.allocation import changed_weights, drifting_split
 from reports.core.health.base import Finding, HealthCheck, HealthContext, Severity
-from reports.core.health.exposures import conflicting_exposures, identity_links, no_exposures, several_variants
+from reports.core.health.exposures import conflicting_exposures, identity_links, no_exposures, robots, several_variants
 from reports.core.health.flow import immature_visitors, silent_metrics, stale_events
 from reports.core.health.holdback import holdback_loss
 from reports.core.health.macro_alarm import macro_alarm
@@ -22,6 +22,7 @@ HEALTH_CHECKS: tuple[HealthCheck, ...] = (
     lost_milestones,
     no_exposures,
     several_variants,
+    robots,
     identity_links,
     conflicting_exposures,
     stale_events,

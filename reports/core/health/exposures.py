@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from scipy import stats
+
 from reports.core.health.base import Finding, HealthContext, Severity
+from tracking.core.totals import ROBOT_EVENTS_A_MINUTE
 
 MUCH = 0.01
+LEAST_ROBOTS, UNEVEN = 20, 0.001
 
 
 def no_exposures(context: HealthContext) -> tuple[Finding, ...]:
@@ -62,6 +67,35 @@ def conflicting_exposures(context: HealthContext) -> tuple[Finding, ...]:
             f"{exposures.conflicting:,} visitors have an exposure to a variant that the plan does not know{listed}; "
             f"{exposures.only_conflicting:,} of them have no other and are left out of every variant.",
             evidence,
+        ),
+    )
+
+
+def robots(context: HealthContext) -> tuple[Finding, ...]:
+    """Say how many visitors were taken for robots, and whether they fell on the variants as the visitors do."""
+    plan = context.plan
+    counts = [context.exposures.robots.get(v.key, 0) for v in plan.variants]
+    total = sum(counts)
+    if not total:
+        return ()
+    weights = np.array([v.weight for v in plan.variants], dtype=float)
+    expected = total * weights / weights.sum()
+    met = expected > 0
+    p = float(stats.chisquare(np.array(counts)[met], expected[met] * sum(np.array(counts)[met]) / total).pvalue)
+    uneven = total >= LEAST_ROBOTS and p < UNEVEN
+    by_variant = ", ".join(f"'{v.key}' {n:,}" for v, n in zip(plan.variants, counts, strict=True))
+    detail = f"{total:,} visitors were taken for robots and are left out: {by_variant}. They called themselves so, or did more than {ROBOT_EVENTS_A_MINUTE} things in a minute."
+    if uneven:
+        detail += (
+            " They do not fall on the variants as visitors do: look whether a variant draws them, or sends more events."
+        )
+    return (
+        Finding(
+            "robots",
+            Severity.WARNING if uneven else Severity.INFO,
+            "Robots",
+            detail,
+            {"robots": dict(context.exposures.robots), "p_value": p},
         ),
     )
 
