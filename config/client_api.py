@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.views.decorators.csrf import csrf_exempt
@@ -92,6 +93,12 @@ def _evaluate(request: ClientRequest, now_us: int) -> Reply:
     return growthbook.handle_eval(request, now_us=now_us)
 
 
+def _subscription(request: ClientRequest, now_us: int) -> Reply:
+    host = request.headers.get("host", "localhost").rpartition(":")[0] or request.headers.get("host", "localhost")
+    address = settings.STREAM_URL or f"http://{host}:{settings.STREAM_PORT}"
+    return growthbook.handle_subscription(request, now_us=now_us, stream_address=address)
+
+
 def _track(request: ClientRequest, now_us: int) -> Reply:
     return growthbook_events.handle_track(request, now_us=now_us)
 
@@ -123,6 +130,7 @@ PATTERNS: tuple[tuple[str, str, Mapping[str, Route]], ...] = (
     ("/api/browser/", "", {"GET": Route(_browser)}),
     ("/ab.", ".js", {"GET": Route(_script, for_browsers=False)}),
     ("/api/features/", "", {"GET": Route(_features)}),
+    (growthbook.SUBSCRIBE, "", {"GET": Route(_subscription)}),
     ("/api/eval/", "", {"POST": Route(_evaluate, growthbook.MAX_BODY_BYTES)}),
     (f"{ofrep.ADDRESS}/", "", {"POST": Route(_flag, ofrep.MAX_BODY_BYTES, refuse=ofrep.OfrepError.of)}),
 )
@@ -234,7 +242,7 @@ def _cross_origin(origin: str) -> dict[str, str]:
     return {
         "Access-Control-Allow-Origin": origin,
         "Access-Control-Allow-Credentials": "true",
-        "Access-Control-Expose-Headers": "ETag, Retry-After",
+        "Access-Control-Expose-Headers": "ETag, Retry-After, x-sse-support",
         "Vary": "Origin",
     }
 

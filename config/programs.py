@@ -11,12 +11,14 @@ from django.conf import settings
 
 from config.supervisor import Program
 
-NAMES = ("web", "beat", "worker")
+NAMES = ("web", "streams", "beat", "worker")
 
 
 def programs(names: Iterable[str]) -> list[Program]:
-    """Return the programs of these names. Web goes first at a stop, so that no request meets a half stopped house."""
-    makers = {"web": _web, "beat": _beat, "worker": _worker}
+    """Return the programs of these names. Web goes first at a stop, so that no request meets a half stopped house. `streams` is
+    needed only where a key streams.
+    """
+    makers = {"web": _web, "streams": _streams, "beat": _beat, "worker": _worker}
     wanted = set(names)
     return [makers[name]() for name in NAMES if name in wanted]
 
@@ -41,6 +43,26 @@ def _web() -> Program:
             "config.wsgi:application",
         ),
         stop_seconds=12,
+    )
+
+
+def _streams() -> Program:
+    return Program(
+        name="streams",
+        module="granian",
+        arguments=(
+            "--interface=asgi",
+            f"--host={settings.HOST}",
+            f"--port={settings.STREAM_PORT}",
+            "--workers=1",
+            "--no-ws",
+            "--respawn-failed-workers",
+            "--workers-kill-timeout=2",
+            "--log-level=warning",
+            f"--log-config={_granian_logging()}",
+            "config.streams:application",
+        ),
+        stop_seconds=6,
     )
 
 

@@ -18,6 +18,9 @@ DATA_DIR = env.folder("INKLING_DATA_DIR", BASE_DIR / "var")
 DEBUG = env.flag("INKLING_DEBUG", False)
 HOST = env.text("INKLING_HOST", "127.0.0.1")
 PORT = env.port("INKLING_PORT", 8000)
+# Where keys that stream find their listeners' process; its address as clients see it, when a proxy gives it another.
+STREAM_PORT = env.port("INKLING_STREAM_PORT", PORT + 1 if PORT < 65_535 else PORT - 1)
+STREAM_URL = env.text("INKLING_STREAM_URL", "")
 WEB_WORKERS = env.number("INKLING_WEB_WORKERS", 2, low=1, high=256)
 # Wide, because a thread that waits for its events to be durable keeps others from nothing but itself.
 WEB_THREADS = env.number("INKLING_WEB_THREADS", 32, low=1, high=1024)

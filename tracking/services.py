@@ -83,6 +83,19 @@ def note_refused(address: str, error: ApiError) -> None:
     )
 
 
+def note_no_trace(*, site: str, source: str, events: int) -> None:
+    """Say in the journal that events were not stored because their visitor's browser asks for it."""
+    journal.note_refusal(
+        source,
+        "privacy_control",
+        f"{events:,} events were not stored: the browser sends Sec-GPC, Global Privacy Control.",
+        "Where the visitor has agreed all the same, add consent=1 to the address.",
+        now_us=time.time_ns() // 1000,
+        root=events_root(),
+        site=site,
+    )
+
+
 def record_exposures(
     *, site: str, exposures: Sequence[tuple[str, str, str]], now_us: int, source: str = "assignments"
 ) -> None:

@@ -28,7 +28,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiKey
-        fields = ("site", "kind", "name")
+        fields = ("site", "kind", "name", "streams")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -82,14 +82,16 @@ class ApiKeyAdmin(InklingAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         if obj is None:
-            return ("site", "kind", "name")
-        return ("name", "site", "kind", "value", "created_at", "last_used_at", "revoked_at")
+            return ("site", "kind", "name", "streams")
+        return ("name", "streams", "site", "kind", "value", "created_at", "last_used_at", "revoked_at")
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: forms.ModelForm[Any], change: bool) -> None:
         if change:
-            obj.save(update_fields=["name"])
+            obj.save(update_fields=["name", "streams"])
             return
-        key, token = services.create_api_key(site=obj.site, kind=obj.kind, name=obj.name, by=person_of(request))
+        key, token = services.create_api_key(
+            site=obj.site, kind=obj.kind, name=obj.name, streams=obj.streams, by=person_of(request)
+        )
         obj.pk, obj.prefix = key.pk, key.prefix
         request.inkling_new_token = token  # type: ignore[attr-defined]
 

@@ -20,6 +20,7 @@ from experiments.core.ruleset import Ruleset
 from experiments.selectors import live
 
 CACHE = "public, max-age=30, stale-while-revalidate=3600, stale-if-error=36000"
+SUBSCRIBE = "/sub/"
 MAX_BODY_BYTES = 64 * 1024
 _EMPTY = payload_of(Ruleset("", 0))
 
@@ -37,6 +38,8 @@ def handle_features(request: ClientRequest, *, now_us: int) -> Reply:
     ruleset = live.ruleset(grant.site)
     payload = ruleset.payload if ruleset is not None else _EMPTY
     headers = {"ETag": payload.etag, "Cache-Control": CACHE, "Vary": "Accept-Encoding"}
+    if grant.streams:
+        headers["x-sse-support"] = "enabled"
     if matches(request.headers.get("if-none-match", ""), payload.etag):
         return Reply(304, b"", headers=headers)
     return _packed(payload, request.headers, headers)
@@ -120,6 +123,22 @@ def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ApiError(400, f"{name}_malformed", f"`{name}` is a {type(value).__name__}.", "Send an object.")
     return value
+
+
+def handle_subscription(request: ClientRequest, *, now_us: int, stream_address: str) -> Reply:
+    """Send a listener to the process that keeps connections open.
+
+    Raises: ApiError 401 or 403 as for every key; 404 for one that does not stream.
+    """
+    key = request.path.rstrip("/").rpartition("/")[2]
+    if not live.authenticate(bearing(request, key)).streams:
+        raise ApiError(
+            404,
+            "not_streaming",
+            "This key does not stream.",
+            "Tick it on the key's page in the admin, and start Inkling again.",
+        )
+    return Reply(307, b"", headers={"Location": f"{stream_address}{SUBSCRIBE}{key}", "Cache-Control": "no-store"})
 
 
 def _packed(payload: Payload, sent: Mapping[str, str], headers: dict[str, str]) -> Reply:

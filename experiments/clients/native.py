@@ -13,7 +13,7 @@ import msgspec
 from experiments.core.assign import Assignment, CompiledRuleset, assign
 from experiments.core.bodies import plain_body
 from experiments.core.bots import declares_bot
-from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
+from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply, wants_no_trace
 from experiments.core.trial import Reason
 from experiments.selectors import live
 from experiments.selectors.previews import PreviewExpired, preview_lasts, verify_preview
@@ -68,7 +68,7 @@ def handle_assignments(
         )
     elif question.experiments:
         answers = dict.fromkeys(question.experiments, _NOTHING_PUBLISHED)
-    if question.expose:
+    if question.expose and (key.is_server or not wants_no_trace(request)):
         record(key.site, question.visitor_id, answers, now_us, record_exposures)
     return json_reply(
         {

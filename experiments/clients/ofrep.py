@@ -22,7 +22,7 @@ from experiments.core.bodies import plain_body
 from experiments.core.bots import declares_bot
 from experiments.core.bucketing import GRID
 from experiments.core.features import Visit
-from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
+from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply, wants_no_trace
 from experiments.core.trial import Reason
 from experiments.selectors import live
 
@@ -65,7 +65,8 @@ def handle_flag(request: ClientRequest, *, now_us: int, record_exposures: Record
     if answer is None or answer.variant is None:
         raise OfrepError(404, "FLAG_NOT_FOUND", f"There is no experiment or flag '{flag[:100]}' on this site.", flag)
     try:
-        record(grant.site, visitor, {flag: answer}, now_us, record_exposures)
+        if grant.is_server or not wants_no_trace(request):
+            record(grant.site, visitor, {flag: answer}, now_us, record_exposures)
     except ApiError as error:
         raise OfrepError.of(error, flag) from None
     return json_reply(_flag(flag, answer, visitor, grant.site))

@@ -37,6 +37,14 @@ class ClientRequest:
     body: bytes
 
 
+def wants_no_trace(request: ClientRequest) -> bool:
+    """Say whether the visitor's browser asks not to be tracked (Global Privacy Control) and the page does not say that he agreed.
+
+    `consent=1` in the address is the page's word that he did. Source: the Sec-GPC header as browsers send it.
+    """
+    return request.headers.get("sec-gpc") == "1" and request.query.get("consent") != "1"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What goes back to the client."""

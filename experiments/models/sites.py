@@ -81,6 +81,11 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=16, editable=False)
     public_value = models.CharField(max_length=100, blank=True, editable=False)
     secret_hash = models.CharField(max_length=64, unique=True, editable=False)
+    streams = models.BooleanField(
+        default=False,
+        help_text="Tell GrowthBook's SDKs at once when rules change. Each listener keeps a connection open: meant for server SDKs. "
+        "The process for it starts with the next start of Inkling.",
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)

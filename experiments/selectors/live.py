@@ -49,6 +49,7 @@ class KeyGrant:
     is_revoked: bool = False
     autocapture: Mapping[str, Any] = field(default_factory=dict)
     public_value: str = ""
+    streams: bool = False
 
     @property
     def is_server(self) -> bool:
@@ -176,9 +177,10 @@ def _load(before: Snapshot) -> Snapshot:
             is_revoked=row["revoked_at"] is not None,
             autocapture=row["site__autocapture"],
             public_value=row["public_value"],
+            streams=row["streams"],
         )
         for row in ApiKey.objects.values(
-            *("pk", "secret_hash", "kind", "revoked_at", "public_value"),
+            *("pk", "secret_hash", "kind", "revoked_at", "public_value", "streams"),
             *("site__key", "site__time_zone", "site__retention_days", "site__allowed_origins", "site__autocapture"),
         )
     }

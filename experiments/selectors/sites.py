@@ -10,6 +10,11 @@ def retention_days() -> dict[str, int]:
     return dict(Site.objects.values_list("key", "retention_days"))
 
 
+def has_streams() -> bool:
+    """Say whether any key in force streams."""
+    return ApiKey.objects.filter(streams=True, revoked_at__isnull=True).exists()
+
+
 def key_names() -> dict[int, str]:
     """Return the names of API keys by primary key."""
     return dict(ApiKey.objects.values_list("pk", "name"))

@@ -56,7 +56,9 @@ def save_site(*, site: Site, by: User | None = None) -> Site:
 
 
 @transaction.atomic
-def create_api_key(*, site: Site, kind: KeyKind | str, name: str, by: User | None = None) -> tuple[ApiKey, str]:
+def create_api_key(
+    *, site: Site, kind: KeyKind | str, name: str, streams: bool = False, by: User | None = None
+) -> tuple[ApiKey, str]:
     """Create a key and return it with its full text, which for a server key exists nowhere else afterwards."""
     kind = KeyKind(kind)
     token = new_token(kind)
@@ -65,6 +67,7 @@ def create_api_key(*, site: Site, kind: KeyKind | str, name: str, by: User | Non
             site=site,
             kind=kind.value,
             name=name,
+            streams=streams,
             prefix=token[:PREFIX_LENGTH],
             public_value=token if kind is KeyKind.CLIENT else "",
             secret_hash=hash_token(token),

@@ -404,6 +404,7 @@ def test_consent__required__nothing_is_kept_or_sent_before_it_and_after_it_is_ta
 @marked
 def test_global_privacy_control__is_a_no_until_the_visitor_says_yes(shop: Shop) -> None:
     shop.context.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', { get: () => true });")
+    shop.context.set_extra_http_headers({"Sec-GPC": "1"})
     page = shop.open()
     ready(page)
     assert page.evaluate("[ab.track('x'), document.cookie]") == [False, ""]
@@ -565,6 +566,31 @@ def test_link_to_another_host__takes_the_visitor_along_and_cleans_the_address(sh
     stale = shop.open("/?_ab=" + "a" * 32 + ".1", host="other")
     ready(stale)
     assert stale.evaluate("ab.id()") == visitor
+
+
+@marked
+def test_documented_openfeature_subclass__tells_what_is_used_and_what_visitors_do(shop: Shop) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "clients.md").read_text()
+    subclass = text.split("```js\nclass InklingProvider", 1)[1].split("```", 1)[0]
+    page = shop.open()
+    page.evaluate(
+        """async ([subclass, baseUrl, clientKey]) => {
+          const made = new Function("OFREPWebProvider", `class InklingProvider${subclass}; return InklingProvider;`);
+          const Provider = made(class { constructor(options) { this.given = options; } });
+          const provider = new Provider({ baseUrl, clientKey });
+          const used = (details) => provider.hooks[0].after({ context: { targetingKey: "ann" } }, details);
+          const split = { variant: "treatment", reason: "SPLIT", flagMetadata: { experiment: "button" } };
+          used(split);
+          used(split);
+          used({ variant: "control", reason: "DEFAULT", flagMetadata: { experiment: "button" } });
+          used({ variant: "rule-1", reason: "SPLIT", flagMetadata: {} });
+          await provider.track("bought", { targetingKey: "ann" }, { value: 3, size: "M" });
+        }""",
+        [subclass, shop.server, shop.live.client_key],
+    )
+    shop.arrives("bought")
+    _until(page, lambda: shop.exposures("button") == 1)
+    assert shop.exposures("button", "treatment") == 1 and shop.events("$exposure") == 1
 
 
 # --- micro conversions without code -------------------------------------------------------------------------------------

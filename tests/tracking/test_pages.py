@@ -162,3 +162,26 @@ def test_pages__stranger_or_no_site__are_sent_to_the_login_or_told(address: str)
     assert Client().get(address).status_code == 302
     found = Person("viewer").client.get(address)
     assert found.status_code == 200
+
+
+@pytest.mark.parametrize("consent", [True, False])
+def test_privacy_control__of_a_browser__stores_nothing_unless_the_page_says_that_he_agreed(
+    shop: LiveSite, reader: Client, consent: bool
+) -> None:
+    def ask(address: str, body: bytes) -> int:
+        methods = find(address)
+        assert methods is not None
+        headers = {"authorization": f"Bearer {shop.client_key}", "sec-gpc": "1"}
+        query = f"client_key={shop.client_key}&writeKey={shop.client_key}{'&consent=1' if consent else ''}"
+        if address.startswith("/v1"):
+            headers.pop("authorization")
+        return answer(methods, method="POST", address=address, headers=headers, query=query, body=body).status
+
+    assert ask("/api/v1/events", b'{"events": [{"name": "cart", "visitor_id": "a"}]}') == 202
+    assert ask("/v1/track", b'{"event": "cart", "userId": "a"}') == 200
+    assert ask("/track", b'[{"event_name": "cart", "user_id": "a"}]') == 200
+    assert ask("/api/v1/assignments", b'{"visitor_id": "a", "expose": true}') == 200
+    assert ask("/ofrep/v1/evaluate/flags/button", b'{"context": {"targetingKey": "a"}}') == 200
+    count = event_store().count_events(site="shop", visitor="a")
+    assert count == (5 if consent else 0)
+    assert ("Global Privacy Control" in reader.get("/tracking/").content.decode()) is not consent

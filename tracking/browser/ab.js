@@ -61,7 +61,7 @@ function begin(script) {
   const query = location.search;
   const linked = arrived();
 
-  const queue = queueTo(`${base}/api/v1/events?key=${encodeURIComponent(key)}`, mayStore);
+  const queue = queueTo(`${base}/api/v1/events?consent=1&key=${encodeURIComponent(key)}`, mayStore);
 
   // --- what is known of the visit ---
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.clients.growthbook import bearing
 from experiments.core.bodies import plain_body
-from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
+from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply, wants_no_trace
 from experiments.selectors import live
 from tracking import services
 from tracking.core.events import ALIAS, EXPOSURE
@@ -23,7 +23,7 @@ EVENTS = 1_000
 
 
 def handle_track(request: ClientRequest, *, now_us: int) -> Reply:
-    """Take events in and answer 200; what cannot be read is left out.
+    """Take events in and answer 200; what is no object is left out and counted.
 
     Raises: ApiError 400, 401 or 413.
     """
@@ -41,6 +41,10 @@ def handle_track(request: ClientRequest, *, now_us: int) -> Reply:
     if len(items) > EVENTS:
         raise ApiError(413, "too_many_events", f"The request has {len(items):,} events.", f"Send at most {EVENTS:,}.")
     events = [event for item in items if isinstance(item, dict) for event in _events(item)]
+    dropped = sum(not isinstance(item, dict) for item in items)
+    if events and wants_no_trace(request) and not grant.is_server:
+        services.note_no_trace(site=grant.site, source=SOURCE, events=len(events))
+        events = []
     if events:
         services.ingest(
             site=grant.site,
@@ -50,7 +54,7 @@ def handle_track(request: ClientRequest, *, now_us: int) -> Reply:
             source=SOURCE,
             user_agent=request.headers.get("user-agent", ""),
         )
-    return json_reply({"status": 200, "accepted": len(events)})
+    return json_reply({"status": 200, "accepted": len(events), "unreadable": dropped})
 
 
 def _events(item: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from experiments.core.bodies import plain_body
-from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
+from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply, wants_no_trace
 from experiments.core.refusal import Refused
 from experiments.selectors import live
 from experiments.selectors.experiments import experiment_by_key
@@ -46,6 +46,9 @@ def handle_events(request: ClientRequest, *, now_us: int) -> Reply:
     """
     grant = live.authenticate(request)
     events, sent_at = read_batch(plain_body(request, limit_bytes=MAX_BODY_BYTES))
+    if wants_no_trace(request) and not grant.is_server:
+        services.note_no_trace(site=grant.site, source=SOURCE, events=len(events))
+        return Reply(202, _answer(Judgement((), 0, ())))
     judgement = services.ingest(
         site=grant.site,
         events=events,

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from experiments.core.bodies import plain_body
-from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply
+from experiments.core.protocol import ApiError, ClientRequest, Reply, json_reply, wants_no_trace
 from experiments.selectors import live
 from tracking import services
 from tracking.core.events import ALIAS, EXPOSURE
@@ -75,7 +75,9 @@ def _handle(request: ClientRequest, now_us: int) -> Reply:
     items = _items(kind, document)
     sent = document.get("sentAt")
     events = [event for item in items for event in _events(item, Sender(_time(item.get("sentAt") or sent), now_us))]
-    if events:
+    if events and wants_no_trace(request) and not grant.is_server:
+        services.note_no_trace(site=grant.site, source=SOURCE, events=len(events))
+    elif events:
         services.ingest(
             site=grant.site,
             events=events,

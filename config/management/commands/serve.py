@@ -12,10 +12,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from config import telemetry, welcome
 from config.programs import NAMES, programs
 from config.supervisor import Supervisor
+from experiments.selectors.sites import has_streams
 
 
 class Command(BaseCommand):
@@ -44,6 +46,12 @@ class Command(BaseCommand):
                 "The database lacks tables that this version needs. Run .venv/bin/python manage.py migrate, "
                 "or let serve --bootstrap prepare everything."
             )
+
+        if not options["only"] and not has_streams():
+            names.remove("streams")
+        connections.close_all()
+        if "streams" in names:
+            demand_free_port(settings.HOST, settings.STREAM_PORT, "INKLING_STREAM_PORT")
 
         metrics = settings.DATA_DIR / "metrics"
         metrics.mkdir(exist_ok=True)
@@ -79,7 +87,7 @@ class Command(BaseCommand):
         self.stderr.write(line, style_func=str)
 
 
-def demand_free_port(host: str, port: int) -> None:
+def demand_free_port(host: str, port: int, setting: str = "INKLING_PORT") -> None:
     """Refuse to start where another program listens already, before anything else is done.
 
     Raises: CommandError.
@@ -96,18 +104,18 @@ def demand_free_port(host: str, port: int) -> None:
             probe.bind(address)
             probe.listen(1)
         except OSError as error:
-            raise CommandError(_port_refusal(host, port, error)) from error
+            raise CommandError(_port_refusal(host, port, error, setting)) from error
 
 
-def _port_refusal(host: str, port: int, error: OSError) -> str:
+def _port_refusal(host: str, port: int, error: OSError, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"Port {port} of {host} is taken by another program. "
-            f"Stop that one, or choose another port: INKLING_PORT={_free_port_near(host, port)} make run"
+            f"Stop that one, or choose another port: {setting}={_free_port_near(host, port)} make run"
         )
     if error.errno == errno.EACCES:
-        return f"Port {port} may not be used by this login. Choose one above 1023: INKLING_PORT=8000 make run"
-    return f"Inkling cannot listen on {host}:{port} ({error.strerror}). Set INKLING_HOST and INKLING_PORT."
+        return f"Port {port} may not be used by this login. Choose one above 1023: {setting}=8000 make run"
+    return f"Inkling cannot listen on {host}:{port} ({error.strerror}). Set INKLING_HOST and {setting}."
 
 
 def _free_port_near(host: str, port: int) -> int:
