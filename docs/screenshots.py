@@ -41,6 +41,7 @@ def main() -> int:
             take_reports(desk)
             take_admin(desk)
             take_draft(desk)
+            take_shop(desk)
             dark = signed_in(browser, asked.address, asked.login, password, viewport=DESK, color_scheme="dark")
             dark.goto(f"/reports/{STORY}/")
             save_part(dark, "verdict-dark", height=640)
@@ -80,6 +81,19 @@ def take_admin(page: Page) -> None:
     page.get_by_role("link", name="Countdown on product pages").click()
     page.wait_for_url(re.compile("/change/"))
     save_part(page, "admin-running", height=800)
+
+
+def take_shop(page: Page) -> None:
+    """Buy something as a visitor of the demo shop, and show what arrived."""
+    page.add_init_script("Object.defineProperty(navigator, 'webdriver', { get: () => false })")
+    page.goto("/demo/product/kettle/")
+    save_part(page, "demo-shop", height=700)
+    page.click("text=Put into the cart")
+    page.click("text=To the checkout")
+    page.click("text=Buy, for nothing")
+    page.wait_for_timeout(2_500)
+    page.goto("/tracking/?site=demo")
+    save_part(page, "tracking", height=800)
 
 
 def take_draft(page: Page) -> None:
