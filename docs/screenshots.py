@@ -68,7 +68,7 @@ def take_reports(page: Page) -> None:
     page.goto("/reports/")
     save_part(page, "reports", height=1000)
     page.goto(f"/reports/{STORY}/")
-    save_part(page, "verdict", height=1450)
+    save_part(page, "verdict", height=1300)
     working = page.locator("tbody", has_text="Bought something").first
     working.locator("summary", has_text="Show the working").click()
     working.screenshot(path=IMAGES / "working.png")

@@ -133,7 +133,10 @@ def usable_columns(covariates: FloatArray, treated: int) -> FloatArray:
 
     Shapes: (visitors, k) to (visitors, at most k), the `treated` ones first.
     """
-    x = covariates[:, np.ptp(covariates, axis=0) > COLLINEAR * np.abs(covariates).max(axis=0, initial=0.0)]
+    # One row a covariate: along rows, the largest and smallest of many are found several times as quick.
+    rows = np.ascontiguousarray(covariates.T)
+    high, low = rows.max(axis=1, initial=-np.inf), rows.min(axis=1, initial=np.inf)
+    x = covariates[:, high - low > COLLINEAR * np.maximum(np.abs(high), np.abs(low))]
     x = x - x.mean(axis=0)
     spread = np.einsum("ij,ij->j", x, x) / max(len(x), 1)
     for mine in (slice(0, treated), slice(treated, None)):
