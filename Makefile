@@ -17,7 +17,7 @@ ARGS =
 JOBS = 2
 # Compiled modules halve the start of every process, and the tests start many.
 unexport PYTHONDONTWRITEBYTECODE
-PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(PYTHON) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 # What production would set, so that its checks run with every change.
 PRODUCTION = INKLING_ENV=production INKLING_ALLOWED_HOSTS=inkling.example.com \

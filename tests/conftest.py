@@ -15,10 +15,6 @@ from tests import services
 # What a test needs, in the order in which tests run: a broken calculation shows before a browser has started.
 NEEDS = ("database", "postgres", "redis", "processes", "browser")
 
-# Tests of one file run in one process, after each other: they share servers that take long to start. Of these files each test is long
-# and alone, so they are dealt out one by one, or one process would wait for the other.
-DEALT_OUT = frozenset({"test_worlds.py"})
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,7 +22,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(fixtures):
             item.add_marker("database")
-        item.add_marker(pytest.mark.xdist_group(item.nodeid if item.path.name in DEALT_OUT else str(item.path)))
     items.sort(key=lambda item: max((NEEDS.index(need) + 1 for need in _needs(item)), default=0))
 
 

@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from experiments import services
 from experiments.core.lifecycle import Action, Status, TransitionRefused, allowed_actions, transition_for
@@ -50,7 +50,7 @@ def _resume(e: Experiment, now: datetime, by: User, values: Mapping[str, Any]) -
 
 
 def _stop(e: Experiment, now: datetime, by: User, values: Mapping[str, Any]) -> Experiment:
-    return services.stop_experiment(experiment=e, reason=values["reason"], now=now, by=by)
+    return services.stop_experiment(experiment=e, reason=values["reason"], ship=values.get("ship", ""), now=now, by=by)
 
 
 def _archive(e: Experiment, now: datetime, by: User, values: Mapping[str, Any]) -> Experiment:
@@ -99,7 +99,8 @@ DEEDS: tuple[Deed, ...] = (
         "Stop",
         "stopped",
         "stop",
-        "This is final: every visitor gets the control, and it cannot be started again. The report stays, with your reason.",
+        "This is final, and it cannot be started again. Every visitor gets the control, unless you ship a variant below. The report stays, "
+        "with your reason.",
         True,
         _stop,
     ),
@@ -172,6 +173,15 @@ class ConfirmForm(forms.Form):
                 label="Why do you stop it?",
                 help_text="One sentence; the report and the archive show it. For example: “B won, rolling it out on Monday.”",
                 widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "autofocus": True}),
+            )
+        if deed.key == Action.STOP and len(experiments) == 1:
+            variants = [(v.key, v.name or v.key) for v in experiments[0].variants.all() if not v.is_control]
+            self.fields["ship"] = forms.ChoiceField(
+                label="Ship",
+                required=False,
+                choices=[("", "Nothing: everybody gets the control"), *variants],
+                help_text="Everybody in the audience gets it from now on, over every client, until you have built it in and archive the experiment.",
+                widget=UnfoldAdminSelectWidget(),
             )
         hopeless = [e for e in experiments if deed.key == Action.START and e.forecast.get("is_hopeless")]
         if hopeless:

@@ -55,7 +55,7 @@ class Assignment(msgspec.Struct, frozen=True, dict=True):
 class CompiledExperiment:
     """One rule, with every possible answer made beforehand: an assignment only picks one.
 
-    `place` is None while the experiment does not run.
+    `place` is None while the experiment does not run; `shipped` then says what visitors get of one whose winner was shipped.
     """
 
     key: str
@@ -66,6 +66,7 @@ class CompiledExperiment:
     bot: Assignment
     forced: Mapping[str, Assignment]
     previews: Mapping[str, Assignment]
+    shipped: Callable[[Mapping[str, Any]], Assignment | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,20 @@ def _compile_rule(rule: ExperimentRule, saved_groups: SavedGroups, version: int)
             for visitor_id in variant.forced_visitors
         },
         previews={variant.key: answer(i, Reason.FORCED) for i, variant in enumerate(rule.variants)},
+        shipped=_shipped(rule, saved_groups, answer),
     )
+
+
+def _shipped(
+    rule: ExperimentRule, saved_groups: SavedGroups, answer: Callable[[int, Reason], Assignment]
+) -> Callable[[Mapping[str, Any]], Assignment | None] | None:
+    if rule.shipped_variant is None:
+        return None
+    everybody = answer(rule.variants.index(rule.shipped_variant), Reason.FORCED)
+    if not rule.audience:
+        return lambda attributes: everybody
+    is_meant = compile_condition(safe_condition(rule.audience), saved_groups)
+    return lambda attributes: everybody if is_meant(attributes) else None
 
 
 def assign(
@@ -192,7 +206,8 @@ def assign(
         elif visitor_id in experiment.forced:
             answer = experiment.forced[visitor_id]
         elif experiment.place is None:
-            answer = experiment.not_running
+            shipped = experiment.shipped(attributes) if experiment.shipped is not None else None
+            answer = shipped or experiment.not_running
         elif is_bot:
             answer = experiment.bot
         else:

@@ -59,6 +59,9 @@ def _experiment(rule: ExperimentRule, groups: SavedGroups) -> dict[str, Any]:
                 "experiment": rule.key,
             }
         )
+    if rule.shipped_variant is not None:
+        audience = small_condition(safe_condition(rule.audience), groups)
+        rules.append({"if": audience, "in": [], "force": rule.shipped_variant.payload})
     return {"value": rule.variants[rule.control_index].payload, "rules": rules}
 
 

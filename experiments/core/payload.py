@@ -67,6 +67,9 @@ def feature_of(rule: ExperimentRule) -> dict[str, Any]:
     ]
     if rule.status is Status.RUNNING:
         rules.append(_experiment(rule))
+    if rule.shipped_variant is not None:
+        shipped: dict[str, Any] = {"id": f"{rule.key}-shipped", "force": rule.shipped_variant.payload}
+        rules.append({**shipped, "condition": safe_condition(rule.audience)} if rule.audience else shipped)
     return {"defaultValue": rule.variants[rule.control_index].payload, "rules": rules}
 
 

@@ -64,6 +64,8 @@ class HoldoutShare:
 class ExperimentRule:
     """Everything that decides which variant of one experiment a visitor gets.
 
+    `shipped` is the variant that everybody in the audience gets of a stopped experiment, "" where they get the control.
+
     Units: `traffic` in 1/10,000 of the audience. `seed` is the salt, frozen when the experiment starts.
     A draft may be incomplete, since it is never assigned, only shown to forced visitors and previews.
     """
@@ -77,8 +79,11 @@ class ExperimentRule:
     hash_attribute: str = "id"
     layer: LayerSlot | None = None
     holdout: HoldoutShare | None = None
+    shipped: str = ""
 
     def __post_init__(self) -> None:
+        if self.shipped and (self.status is not Status.STOPPED or self.shipped not in {v.key for v in self.variants}):
+            raise ValueError(f"Experiment '{self.key}' is {self.status} and cannot ship '{self.shipped}'.")
         if not self.variants:
             raise ValueError(f"Experiment '{self.key}' has no variants.")
         keys = [variant.key for variant in self.variants]
@@ -106,6 +111,10 @@ class ExperimentRule:
     def control_index(self) -> int:
         """The index of the control; of a draft that has none, the first variant."""
         return next((i for i, variant in enumerate(self.variants) if variant.is_control), 0)
+
+    @property
+    def shipped_variant(self) -> RuleVariant | None:
+        return next((variant for variant in self.variants if variant.key == self.shipped), None)
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -180,6 +189,7 @@ def _rule_document(rule: ExperimentRule) -> dict[str, Any]:
         "variants": [{**asdict(v), "forced_visitors": list(v.forced_visitors)} for v in rule.variants],
         "layer": asdict(rule.layer) if rule.layer else None,
         "holdout": asdict(rule.holdout) if rule.holdout else None,
+        "shipped": rule.shipped,
     }
 
 
@@ -196,4 +206,5 @@ def _rule_of(values: Mapping[str, Any]) -> ExperimentRule:
         hash_attribute=values["hash_attribute"],
         layer=LayerSlot(**values["layer"]) if values["layer"] else None,
         holdout=HoldoutShare(**values["holdout"]) if values["holdout"] else None,
+        shipped=values["shipped"],
     )

@@ -31,6 +31,7 @@ def rule_of(experiment: Experiment) -> ExperimentRule:
         hash_attribute=experiment.hash_attribute,
         layer=LayerSlot(layer.key, layer.seed, experiment.layer_start, experiment.layer_end) if layer else None,
         holdout=HoldoutShare(holdout.key, holdout.seed, holdout.share) if holdout else None,
+        shipped=str(experiment.decision.get("shipped", "")) if experiment.status == Status.STOPPED else "",
     )
 
 

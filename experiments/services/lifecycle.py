@@ -11,6 +11,7 @@ from django.db import transaction
 from experiments.audit import acting
 from experiments.core.lifecycle import Action, Status, Transition, TransitionRefused, transition_for
 from experiments.core.readiness import StartRefused
+from experiments.core.refusal import Refused
 from experiments.models import Experiment, ExperimentMetric, FrozenPlan, Variant
 from experiments.models.fields import new_seed
 from experiments.selectors.experiments import due_to_end, due_to_start, experiment_for_update, start_obstacles
@@ -81,9 +82,25 @@ def resume_experiment(*, experiment: Experiment, now: datetime, by: User | None 
 
 
 @transaction.atomic
-def stop_experiment(*, experiment: Experiment, reason: str, now: datetime, by: User | None = None) -> Experiment:
-    """End it for good and say why. Raises: TransitionRefused unless it is running or paused and `reason` says something."""
-    return _simple(Action.STOP, experiment, now=now, by=by, reason=reason)
+def stop_experiment(
+    *, experiment: Experiment, reason: str, now: datetime, ship: str = "", by: User | None = None
+) -> Experiment:
+    """End it for good and say why; with `ship`, everybody in the audience gets that variant from now on, and nobody is counted.
+
+    Raises: TransitionRefused unless it is running or paused and `reason` says something; Refused with code `unknown_variant`.
+    """
+    row = experiment_for_update(experiment)
+    transition = transition_for(Action.STOP, Status(row.status), reason=reason)
+    known = list(row.variants.values_list("key", flat=True))
+    if ship and ship not in known:
+        raise Refused(
+            "unknown_variant", f"'{row.key}' has no variant '{ship}'.", f"Choose one of {', '.join(sorted(known))}."
+        )
+    if ship:
+        row.decision = {"shipped": ship}
+    with acting(by):
+        _move(row, transition, now=now, reason=reason.strip())
+    return _refreshed(experiment)
 
 
 @transaction.atomic

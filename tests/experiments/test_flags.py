@@ -14,7 +14,9 @@ from config.client_api import answer, find
 from experiments import services
 from experiments.clients import ofrep
 from experiments.clients.growthbook import handle_eval, handle_features
+from experiments.core.assign import assign
 from experiments.core.flags import Flag, FlagKind, FlagRule, flag_document, flag_of, value_of_kind
+from experiments.core.lifecycle import Status
 from experiments.core.refusal import Refused
 from experiments.core.ruleset import Ruleset
 from experiments.models import Experiment, PublishedRuleset
@@ -23,7 +25,7 @@ from experiments.models import FlagRule as RuleRow
 from experiments.selectors import live
 from tests.experiments.admin_client import Person, form_data, text_of
 from tests.experiments.live_site import LiveSite, make_site, publish, request, rule
-from tests.experiments.shop import make_draft
+from tests.experiments.shop import make_draft, make_with_status
 from tracking.core.timestamps import SECOND_US
 
 pytestmark = pytest.mark.django_db
@@ -214,6 +216,47 @@ def test_eval__bad_body__is_refused_and_an_unknown_key_is_400_as_the_sdks_expect
     assert bad.status == 400 and json.loads(bad.body)["error"]["advice"]
     stranger = handle_eval(request({}, path="/api/eval/nobody"), now_us=NOW)
     assert stranger.status == 400 and json.loads(stranger.body)["error"] == "Invalid API Key"
+
+
+# --- a winner that was shipped ---------------------------------------------------------------------------------------
+
+
+def test_shipped__stopped_experiment__is_the_same_over_every_client_and_exposes_nobody(shop: LiveSite) -> None:
+    stopped = rule("button", status=Status.STOPPED, shipped="treatment", audience={"country": "PT"})
+    publish(shop.site, 2, stopped)
+    live.forget()
+    ruleset = live.ruleset(shop.site.key)
+    assert ruleset is not None
+    payload = json.loads(
+        handle_features(request(b"", method="GET", path=f"/api/features/{shop.client_key}"), now_us=NOW).body
+    )
+    for country, colour in (("PT", "green"), ("ES", "blue")):
+        attributes = {"id": "v1", "country": country}
+        ours = assign(ruleset, "v1", attributes, ["button"])["button"]
+        assert ours.payload == {"colour": colour} and not ours.in_experiment
+        sdk = GrowthBook(attributes=attributes, features=payload["features"])
+        assert sdk.eval_feature("button").value == ours.payload
+        sdk.destroy()
+        assert over_ofrep(shop, "button", targetingKey="v1", country=country)["value"] == ours.payload
+        browser = json.loads(ruleset.browser)["button"]
+        assert (browser["rules"][-1]["force"], browser["value"]) == ({"colour": "green"}, {"colour": "blue"})
+    with pytest.raises(ValueError, match="cannot ship"):
+        rule("button", shipped="treatment")
+
+
+def test_stop__with_a_variant_to_ship__publishes_it_and_an_unknown_one_is_refused(shop: LiveSite) -> None:
+    experiment = make_with_status("running")
+    ann = Person("experimenter")
+    with pytest.raises(Refused) as unknown:
+        services.stop_experiment(experiment=experiment, reason="won", ship="nothing", now=WHEN)
+    assert unknown.value.code == "unknown_variant"
+    page = ann.client.get(f"/admin/experiments/experiment/do/stop/?ids={experiment.pk}").content.decode()
+    assert "Nothing: everybody gets the control" in page
+    ann.do("stop", experiment, reason="It won.", ship="treatment")
+    experiment.refresh_from_db()
+    assert experiment.status == "stopped" and experiment.decision == {"shipped": "treatment"}
+    newest = PublishedRuleset.objects.filter(site=experiment.site).order_by("-version")[0].document
+    assert next(e for e in newest["experiments"] if e["key"] == experiment.key)["shipped"] == "treatment"
 
 
 # --- admin and services -------------------------------------------------------------------------------------------------
