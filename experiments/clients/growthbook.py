@@ -69,9 +69,9 @@ def handle_eval(request: ClientRequest, *, now_us: int) -> Reply:
             is_enabled=not (isinstance(agent, str) and declares_bot(agent)),
         )
         features = {name: _evaluated(ruleset.features, name, visit) for name in ruleset.features.keys}
-        for pair in document.get("forcedFeatures") or ():
-            if isinstance(pair, list) and len(pair) == 2 and pair[0] in features:
-                features[pair[0]] = {"defaultValue": pair[1], "rules": []}
+        for name, value in _forced_features(document):
+            if name in features:
+                features[name] = {"defaultValue": value, "rules": []}
     return json_reply({"status": 200, "features": features, "experiments": [], "savedGroups": {}})
 
 
@@ -123,6 +123,20 @@ def _object(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ApiError(400, f"{name}_malformed", f"`{name}` is a {type(value).__name__}.", "Send an object.")
     return value
+
+
+def _forced_features(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    pairs = document.get("forcedFeatures") or []
+    if not isinstance(pairs, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs
+    ):
+        raise ApiError(
+            400,
+            "forcedFeatures_malformed",
+            "`forcedFeatures` is no list of pairs.",
+            'Send pairs of a feature and its value: [["button", true]].',
+        )
+    return [(name, value) for name, value in pairs]
 
 
 def handle_subscription(request: ClientRequest, *, now_us: int, stream_address: str) -> Reply:

@@ -207,7 +207,10 @@ def test_eval__forced_by_the_page_or_a_bot__tracks_nothing(shop: LiveSite) -> No
     assert bot == {"defaultValue": {"colour": "blue"}, "rules": []}
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b'{"attributes": 5}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b'{"attributes": 5}', b'{"forcedFeatures": 5}', b'{"forcedFeatures": [[["button"], 1]]}'],
+)
 def test_eval__bad_body__is_refused_and_an_unknown_key_is_400_as_the_sdks_expect(shop: LiveSite, body: bytes) -> None:
     address = f"/api/eval/{shop.client_key}"
     methods = find(address)
